@@ -1,0 +1,1 @@
+"""The service: Litestar application, routes, command line."""

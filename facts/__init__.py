@@ -1,0 +1,1 @@
+"""Immutable, uncertain facts in DuckDB: values, store, intake, as-of reads, importers."""

@@ -1,0 +1,1 @@
+"""Possible worlds: competing models combined into distributions of outcomes."""

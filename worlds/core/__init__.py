@@ -1,0 +1,1 @@
+"""The pure core: distributions, worlds, evaluators, scores. NumPy and SciPy only."""

@@ -1,0 +1,1 @@
+"""Domains: declarations only, one file each."""
