@@ -1,0 +1,214 @@
+"""From beliefs about quantities to the worlds of a question. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from worlds.core.compound import Severity, compound
+from worlds.core.distributions import Count, Distribution, Mixture, PmfTable, Point
+from worlds.core.outcome import Outcome, World
+from worlds.core.questions import (
+    Amount,
+    Assumptions,
+    Comparison,
+    Do,
+    Given,
+    Question,
+    SumOver,
+)
+from worlds.errors import ImpossibleError, QuestionError, UnknownNameError, WeightError
+
+MAX_TABLE = 2_000_000
+"""Largest table of probabilities built to condition a count on a range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What one model of a quantity believes.
+
+    Parameters
+    ----------
+    weight
+        How probable the model is.
+    content
+        A `Count` for counts, a `Severity` for sizes.
+    """
+
+    weight: float
+    content: Count | Severity
+
+
+type Beliefs = Mapping[str, Mapping[str, Belief]]
+"""Quantity name to model name to belief."""
+
+
+def evaluate(
+    question: Question,
+    beliefs: Beliefs,
+    assume: Assumptions | None = None,
+    tolerance: float = 1e-5,
+) -> Outcome:
+    """Enumerate the worlds of a question and evaluate each.
+
+    Parameters
+    ----------
+    question
+        What is asked.
+    beliefs
+        For every quantity of the question its models with weights.
+    assume
+        Interventions (weights unchanged) and conditions (weights and distributions updated).
+    tolerance
+        Error of cumulative probabilities at which series stop growing.
+
+    Raises
+    ------
+    UnknownNameError
+        If a quantity or a model is not there.
+    ImpossibleError
+        If no world fulfils a condition.
+    WeightError
+        If the weights of a quantity are not a probability distribution.
+    """
+    assume = assume or Assumptions()
+    names = question.formula.names()
+    options = {name: _options(name, beliefs, assume) for name in names}
+    worlds = []
+    for chosen in product(*(options[name].items() for name in names)):
+        weight = float(np.prod([belief.weight for _, belief in chosen]))
+        if weight == 0:
+            continue
+        content = {name: belief.content for name, (_, belief) in zip(names, chosen, strict=True)}
+        choices = {name: model for name, (model, _) in zip(names, chosen, strict=True)}
+        outcome = _inside(question, content, tolerance)
+        worlds.append(
+            World(choices, weight, outcome, {k: _marginal(v) for k, v in content.items()})
+        )
+    return Outcome(tuple(sorted(worlds, key=lambda world: -world.weight)), question.unit)
+
+
+def _options(name: str, beliefs: Beliefs, assume: Assumptions) -> dict[str, Belief]:
+    if name not in beliefs:
+        raise UnknownNameError("quantity", name, beliefs)
+    options = dict(beliefs[name])
+    total = sum(belief.weight for belief in options.values())
+    if any(belief.weight < 0 for belief in options.values()) or abs(total - 1) > 1e-9:
+        raise WeightError(name, total)
+    if name in assume.do:
+        options = _intervene(options, assume.do[name])
+    if name in assume.given:
+        options = _condition(name, options, assume.given[name])
+    return options
+
+
+def _intervene(options: dict[str, Belief], do: Do) -> dict[str, Belief]:
+    if do.fix is not None:
+        point = Point(do.fix)
+        sized = isinstance(next(iter(options.values())).content, Severity)
+        content = Severity(np.ones(1), (point,)) if sized else point
+        return {"do": Belief(1.0, content)}
+    factor = do.times if do.times is not None else 1.0
+    return {
+        model: Belief(belief.weight, belief.content.scaled(factor))
+        for model, belief in options.items()
+    }
+
+
+def _condition(name: str, options: dict[str, Belief], given: Given) -> dict[str, Belief]:
+    if given.model is not None:
+        if given.model not in options:
+            raise UnknownNameError(f"model of {name}", given.model, options)
+        return {given.model: Belief(1.0, options[given.model].content)}
+    if given.range is None:
+        return options
+    updated = {}
+    for model, belief in options.items():
+        if isinstance(belief.content, Severity):
+            msg = f"{name!r} differs from item to item: condition on its model, or on the count"
+            raise QuestionError(msg)
+        table, prob = condition_count(belief.content, given.range)
+        if belief.weight * prob > 0:
+            updated[model] = Belief(belief.weight * prob, table)
+    total = sum(belief.weight for belief in updated.values())
+    if total <= 0:
+        raise ImpossibleError(f"{name} {given.range}")
+    return {
+        model: Belief(belief.weight / total, belief.content) for model, belief in updated.items()
+    }
+
+
+def condition_count(count: Count, condition: Comparison) -> tuple[Count, float]:
+    """Return the count given a comparison, and the probability of the comparison.
+
+    The table reaches to where less than 1e-12 of the conditioned probability is left out.
+    """
+    if isinstance(count, Point):
+        return count, float(condition.holds(count.value))
+    lowest, highest = _bounds(condition)
+    ceiling = float(count.quantile(1 - 1e-12))
+    reach = max(ceiling, 2 * lowest + 50)
+    top = int(min(highest, reach))
+    if lowest > top:
+        return count, 0.0
+    if top - lowest > MAX_TABLE:
+        msg = f"conditioning on {condition} spans {top - lowest:.3g} values; at most {MAX_TABLE:g}"
+        raise QuestionError(msg)
+    bottom = int(max(lowest, 0))
+    probs = count.pmf(np.arange(bottom, top + 1))
+    total = float(probs.sum())
+    if total <= 0:
+        return count, 0.0
+    return PmfTable(bottom, probs / total, error=1e-12), total
+
+
+def _bounds(condition: Comparison) -> tuple[float, float]:
+    """Return the lowest and highest whole number that fulfil the comparison."""
+    edge = condition.value
+    if condition.sign in {">", ">="}:
+        lowest = np.floor(edge) + 1 if condition.sign == ">" else np.ceil(edge)
+        return max(float(lowest), 0.0), float("inf")
+    highest = np.ceil(edge) - 1 if condition.sign == "<" else np.floor(edge)
+    return 0.0, float(highest)
+
+
+def _inside(
+    question: Question, content: Mapping[str, Count | Severity], tolerance: float
+) -> Distribution:
+    formula = question.formula
+    match formula:
+        case SumOver(size=size, count=count):
+            items, number = content[size], content[count]
+            if not isinstance(items, Severity) or isinstance(number, Severity):
+                msg = f"question {question.name!r} must sum a size over a count"
+                raise QuestionError(msg)
+            return compound(number, items, tolerance)
+        case Amount(name=name):
+            return _marginal(content[name])
+
+
+def _marginal(content: Count | Severity) -> Distribution:
+    if isinstance(content, Severity):
+        return (
+            content.parts[0] if len(content.parts) == 1 else Mixture(content.weights, content.parts)
+        )
+    return content
+
+
+def elicited(
+    models: Mapping[str, float], weights: Mapping[str, float] | None, size: bool
+) -> dict[str, Belief]:
+    """Return point beliefs, one a model; equal weights where none are given."""
+    shares = weights or dict.fromkeys(models, 1 / len(models))
+    return {
+        model: Belief(
+            shares[model], Severity(np.ones(1), (Point(value),)) if size else Point(value)
+        )
+        for model, value in models.items()
+    }
+
+
+def names_of(questions: Iterable[Question]) -> list[str]:
+    """Return the names of questions in order."""
+    return [question.name for question in questions]
