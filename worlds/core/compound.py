@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
 from worlds.core.distributions import (
@@ -242,19 +242,19 @@ def upper_end(count: Count, severity: Severity, moments: tuple[float, float]) ->
     return float(max(np.ceil(bounds.min()), np.ceil(mean) + 1))
 
 
-def _converges(part: Count, z: Floats) -> Floats:
+def _converges(part: Count, z: Floats) -> NDArray[np.bool_]:
     """Return where the generating function of `part` is finite at real z >= 1."""
     means, sizes = getattr(part, "means", None), getattr(part, "sizes", None)
     if means is None or sizes is None:
         return np.isfinite(z)
     reach = (means / sizes).max()
-    return np.isfinite(z) & ((z - 1) * reach < 1)
+    return np.asarray(np.isfinite(z) & ((z - 1) * reach < 1))
 
 
 def _invert_fft(transform: Callable[[Floats], Complexes], upper: float) -> PmfTable:
     size = 1 << int(np.ceil(np.log2(upper + 2)))
     half = transform(2 * np.pi * np.arange(size // 2 + 1) / size)
-    probs = np.clip(fft.irfft(np.conj(half), size), 0.0, None)
+    probs: Floats = np.clip(fft.irfft(np.conj(half), size), 0.0, None)
     return PmfTable(0, probs / probs.sum(), error=TAIL, method="pgf inversion (FFT)")
 
 
@@ -268,7 +268,7 @@ def _invert_cos(
         known, terms = len(current.coefficients), min(limit, int(start.upper))
         if terms <= known:
             break
-        omega = np.arange(known, terms) * np.pi / start.upper
+        omega = np.arange(known, terms, dtype=float) * (np.pi / start.upper)
         rest = transform(omega).real - start.atom - start.single * start.item.cf(omega).real
         grown = np.concatenate([current.coefficients, 2 / start.upper * rest])
         current = replace(current, coefficients=grown)

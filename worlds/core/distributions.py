@@ -1,4 +1,4 @@
-"""Distributions of non-negative quantities: a point, mixtures of counts, a table of probabilities."""
+"""Distributions of non-negative quantities: points, mixtures of counts, tables, mixtures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ class Point:
 
     def pgf(self, z: ArrayLike) -> Complexes:
         """Return z ** value."""
-        return np.asarray(z, complex) ** self.value
+        return np.asarray(np.asarray(z, complex) ** self.value, complex)
 
     def scaled(self, factor: float) -> "Point":
         """Return the point `factor` times as high."""
@@ -260,7 +260,7 @@ class PmfTable:
         total = np.zeros_like(x)
         for prob in self.probs[::-1]:
             total = total * x + prob
-        return total * x**self.start
+        return np.asarray(total * x**self.start, complex)
 
     def scaled(self, factor: float) -> "PmfTable":
         """Refuse: a table has no intensity to scale."""

@@ -22,6 +22,7 @@ class Estimate(float):
     error: float
 
     def __new__(cls, value: float, *, method: str, error: float) -> Self:
+        """Make the number."""
         self = super().__new__(cls, value)
         self.method = method
         self.error = error
