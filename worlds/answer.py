@@ -1,0 +1,232 @@
+"""What an answer and a prediction carry, and their one JSON form for API, CLI and notebook."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from worlds.core.distributions import Distribution, Mixture
+from worlds.core.lattice import CdfTable
+from worlds.core.outcome import Outcome, world_prob
+from worlds.core.questions import Comparison, Question
+from worlds.publish import Release
+
+WORLD_LEVEL = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """A model that took part in an answer."""
+
+    quantity: str
+    model: str
+    weight: float
+    snapshot: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A central interval and its level."""
+
+    level: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exceedance:
+    """The probability of lying above a threshold."""
+
+    threshold: float
+    prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorldPrediction:
+    """What one model says by itself."""
+
+    model: str
+    weight: float
+    median: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one thing will bring: the mixture over the models.
+
+    `unseen` lists labels and values the models have not met (the answer is wider for them),
+    `ignored` what the domain does not use at all.
+    """
+
+    median: float
+    mean: float
+    intervals: tuple[Interval, ...]
+    exceedance: tuple[Exceedance, ...]
+    method: str
+    error_bound: float
+    unseen: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    worlds: tuple[WorldPrediction, ...] = ()
+
+
+def predict_mixture(
+    parts: Sequence[tuple[str, float, Distribution]],
+    *,
+    levels: Sequence[float],
+    thresholds: Sequence[float],
+    with_worlds: bool,
+    unseen: tuple[str, ...],
+    ignored: tuple[str, ...],
+) -> Prediction:
+    """Mix the predictive distributions of the models and read off what was asked."""
+    mixed = mix(parts)
+    ends = [0.5, *(p for level in levels for p in ((1 - level) / 2, (1 + level) / 2))]
+    values = mixed.quantile(ends).tolist()
+    above = (1 - mixed.cdf(np.asarray(thresholds, float))).tolist() if len(thresholds) else []
+    return Prediction(
+        median=values[0],
+        mean=mixed.mean(),
+        intervals=tuple(
+            Interval(level, values[2 * i + 1], values[2 * i + 2]) for i, level in enumerate(levels)
+        ),
+        exceedance=tuple(
+            Exceedance(x, min(max(p, 0.0), 1.0)) for x, p in zip(thresholds, above, strict=True)
+        ),
+        method=str(getattr(mixed, "method", "exact")),
+        error_bound=float(getattr(mixed, "error", 0.0)),
+        unseen=unseen,
+        ignored=ignored,
+        worlds=tuple(_world(*part) for part in parts) if with_worlds else (),
+    )
+
+
+def _world(model: str, weight: float, table: Distribution) -> WorldPrediction:
+    low, median, high = table.quantile([0.05, 0.5, 0.95]).tolist()
+    return WorldPrediction(model, weight, median, table.mean(), low, high)
+
+
+def mix(parts: Sequence[tuple[str, float, Distribution]]) -> Distribution:
+    """Return the mixture; tables on the common grid are added up."""
+    tables = [(weight, table) for _, weight, table in parts if isinstance(table, CdfTable)]
+    if len(tables) == len(parts):
+        values = sum((weight * table.values for weight, table in tables), np.zeros(()))
+        mean = sum(weight * table.mean() for weight, table in tables)
+        square = sum(weight * (table.var() + table.mean() ** 2) for weight, table in tables)
+        return CdfTable(np.asarray(values), (mean, square - mean**2), tables[0][1].error)
+    weights = np.array([weight for _, weight, _ in parts])
+    return Mixture(weights, tuple(table for _, _, table in parts))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question, with everything it depends on."""
+
+    question: Question
+    outcome: Outcome
+    threshold: Comparison | None
+    levels: tuple[float, ...]
+    start: datetime
+    end: datetime
+    assumptions: Mapping[str, Mapping[str, object]]
+    models: tuple[ModelUse, ...]
+    release: Release | None
+    degraded: str | None
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: plain numbers, texts and lists."""
+        outcome, release = self.outcome, self.release
+        median, *ends = outcome.quantiles(
+            [0.5, *(p for level in self.levels for p in ((1 - level) / 2, (1 + level) / 2))]
+        )
+        return {
+            "question": self.question.name,
+            "text": self.question.text,
+            "unit": self.question.unit,
+            "period": {"start": self.start.isoformat(), "end": self.end.isoformat()},
+            "as_of": release.as_of.isoformat() if release else None,
+            "release": release.id if release else None,
+            "simulated": bool(release and release.simulated),
+            "degraded": self.degraded,
+            "notes": list(self.notes),
+            "assumptions": {name: dict(value) for name, value in self.assumptions.items()},
+            "worlds": [self._world(index) for index in range(len(outcome.worlds))],
+            "mean": float(outcome.mean()),
+            "sd": float(outcome.sd()),
+            "median": float(median),
+            "intervals": [
+                {
+                    "level": level,
+                    "low": float(ends[2 * i]),
+                    "high": float(ends[2 * i + 1]),
+                    "error_bound": max(ends[2 * i].error, ends[2 * i + 1].error),
+                }
+                for i, level in enumerate(self.levels)
+            ],
+            "exceedance": self._exceedance(),
+            "quantities": {name: self._quantity(name) for name in outcome.worlds[0].parts},
+            "method": outcome.method,
+            "error_bound": outcome.error,
+            "models": [
+                {
+                    "quantity": m.quantity,
+                    "model": m.model,
+                    "weight": m.weight,
+                    "snapshot": m.snapshot,
+                }
+                for m in self.models
+            ],
+            "sentence": self.sentence(),
+        }
+
+    def _world(self, index: int) -> dict[str, Any]:
+        world = self.outcome.worlds[index]
+        tail = (1 - WORLD_LEVEL) / 2
+        low, median, high = world.outcome.quantile([tail, 0.5, 1 - tail]).tolist()
+        return {
+            "choices": dict(world.choices),
+            "weight": world.weight,
+            "mean": world.outcome.mean(),
+            "median": median,
+            "interval": {"level": WORLD_LEVEL, "low": low, "high": high},
+            "prob": world_prob(world, self.threshold) if self.threshold else None,
+            "method": world.method,
+            "error_bound": world.error,
+        }
+
+    def _exceedance(self) -> dict[str, Any] | None:
+        if self.threshold is None:
+            return None
+        prob = self.outcome.prob(self.threshold)
+        return {
+            "comparison": str(self.threshold),
+            "threshold": self.threshold.value,
+            "prob": float(prob),
+            "error_bound": prob.error,
+        }
+
+    def _quantity(self, name: str) -> dict[str, Any]:
+        mixture = self.outcome.quantity(name)
+        low, median, high = mixture.quantile([0.05, 0.5, 0.95]).tolist()
+        return {
+            "mean": mixture.mean(),
+            "median": median,
+            "interval": {"level": 0.9, "low": low, "high": high},
+        }
+
+    def sentence(self) -> str:
+        """Return the answer as a frequency, which people read best."""
+        unit = self.question.unit
+        low, high = self.outcome.interval(0.9)
+        text = f"In 90 of 100 worlds like this one: {low:,.0f} to {high:,.0f} {unit}"
+        if self.threshold is not None:
+            often = 100 * float(self.outcome.prob(self.threshold))
+            words = {">": "more than", ">=": "at least", "<": "less than", "<=": "at most"}
+            shown = "fewer than 1" if 0 < often < 1 else f"{often:.0f}"
+            text += f"; in {shown} of 100 {words[self.threshold.sign]} {self.threshold.value:,.0f}"
+        return text + "."

@@ -1,0 +1,285 @@
+"""From a release to answers: load its models, build the worlds, say how and from what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+
+from worlds.answer import Answer, ModelUse, Prediction, predict_mixture
+from worlds.core.engine import Belief, Beliefs, evaluate
+from worlds.core.forms import CountForm, SizeForm
+from worlds.core.forms.default import default_count, default_size
+from worlds.core.questions import Assumptions, Comparison, Question
+from worlds.domain import Domain
+from worlds.errors import QuestionError, SnapshotError, UnknownNameError
+from worlds.publish import Release, SnapshotStore
+
+DEFAULT = "default"
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One model in memory."""
+
+    weight: float
+    form: CountForm | SizeForm
+    snapshot: str | None
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """Everything needed to answer, immutable: swap the whole object to change anything.
+
+    Parameters
+    ----------
+    domain
+        What may be asked.
+    release
+        What was published; None before the first.
+    models
+        Quantity to model to what was loaded. A quantity without any has the `default` model.
+    trouble
+        Why models are missing: these answers are degraded.
+    """
+
+    domain: Domain
+    release: Release | None
+    models: Mapping[str, Mapping[str, Loaded]]
+    trouble: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, domain: Domain, store: SnapshotStore, release: Release | None) -> "Answerer":
+        """Read every snapshot of a release; what cannot be used is left out and said.
+
+        The weights of the remaining models of a quantity are scaled to sum to 1; where none
+        remains the default belief takes over.
+        """
+        trouble = [] if release else ["no release has been published yet"]
+        models: dict[str, dict[str, Loaded]] = {}
+        for quantity in domain.quantities:
+            loaded: dict[str, Loaded] = {}
+            named = release.models.get(quantity.name, {}) if release else {}
+            for model, snapshot_id in named.items():
+                try:
+                    form = _usable(domain, quantity.role, store, snapshot_id)
+                except SnapshotError as error:
+                    trouble.append(f"{quantity.name}/{model}: {error}")
+                    continue
+                weight = release.weights[quantity.name][model] if release else 0.0
+                loaded[model] = Loaded(weight, form, snapshot_id)
+            models[quantity.name] = _rescale(loaded) or _defaults(domain, quantity.role, release)
+            if release and not loaded:
+                trouble.append(f"{quantity.name}: no usable model; the default belief answers")
+        return cls(domain, release, models, tuple(trouble))
+
+    def prepare(self) -> "Answerer":
+        """Compute what would make the first prediction slow; return self."""
+        for loaded in self.models[self.domain.quantity("size").name].values():
+            if hasattr(loaded.form, "prepare"):
+                loaded.form.prepare()
+        return self
+
+    @property
+    def degraded(self) -> str | None:
+        """Why answers come from a fallback, or None."""
+        return "; ".join(self.trouble) or None
+
+    @cached_property
+    def start(self) -> datetime:
+        """Begin of the next period."""
+        return self.release.until if self.release else EPOCH
+
+    @property
+    def versions(self) -> list[ModelUse]:
+        """Which models take part, with weight and snapshot."""
+        return [
+            ModelUse(quantity, model, loaded.weight, loaded.snapshot)
+            for quantity, models in self.models.items()
+            for model, loaded in models.items()
+        ]
+
+    def ask(
+        self,
+        name: str,
+        *,
+        given: Mapping[str, object] | None = None,
+        do: Mapping[str, object] | None = None,
+        where: Mapping[str, str] | None = None,
+        threshold: float | str | None = None,
+        levels: Sequence[float] = LEVELS,
+    ) -> Answer:
+        """Answer a question of the domain about the next period.
+
+        Parameters
+        ----------
+        name
+            Name of the question.
+        given, do
+            Conditions and interventions by quantity (see `worlds.core.questions`).
+        where
+            Category to label: only things that carry it.
+        threshold
+            ``200000`` or ``"> 200000"``; the question's own where left out.
+        levels
+            Levels of the central intervals.
+
+        Raises
+        ------
+        UnknownNameError, QuestionError, ImpossibleError
+            What cannot be asked, and what would be right.
+        """
+        question = self.domain.question(name)
+        where = self._normalised(where or {})
+        assume = Assumptions.parse(question, given, do, where)
+        outcome = evaluate(question, self.beliefs(question, where), assume)
+        limit = question.threshold if threshold is None else threshold
+        return Answer(
+            question=question,
+            outcome=outcome,
+            threshold=None if limit is None else Comparison.parse(limit, ">"),
+            levels=tuple(levels),
+            start=self.start,
+            end=self.start + self.domain.step,
+            assumptions={"given": dict(given or {}), "do": dict(do or {}), "where": where},
+            models=tuple(use for use in self.versions if use.quantity in question.formula.names()),
+            release=self.release,
+            degraded=self.degraded,
+            notes=tuple(self._unseen(where)),
+        )
+
+    def beliefs(self, question: Question, where: Mapping[str, str]) -> Beliefs:
+        """Return what every model of the question's quantities believes of the next period."""
+        days = self.domain.step / timedelta(days=1) / 2
+        beliefs: dict[str, dict[str, Belief]] = {}
+        for name in question.formula.names():
+            beliefs[name] = {}
+            for model, loaded in self.models[name].items():
+                form = loaded.form
+                content = (
+                    form.count(where) if isinstance(form, CountForm) else form.severity(where, days)
+                )
+                beliefs[name][model] = Belief(loaded.weight, content)
+        return beliefs
+
+    def _normalised(self, where: Mapping[str, str]) -> dict[str, str]:
+        """Return `where` with labels as the extractor writes them."""
+        settled = {}
+        for category, label in where.items():
+            if category not in self.domain.shares:
+                raise UnknownNameError("category", category, self.domain.shares)
+            if not isinstance(label, str) or not label.strip():
+                msg = f"where takes a label for {category!r}, such as 'pug'; got {label!r}"
+                raise QuestionError(msg)
+            found = self.domain.features({category: label}).categories.get(category)
+            settled[category] = found[0][0] if found else label
+        return settled
+
+    def _unseen(self, where: Mapping[str, str]) -> list[str]:
+        forms = [loaded.form for models in self.models.values() for loaded in models.values()]
+        known: dict[str, set[str]] = {}
+        for form in forms:
+            for category, (labels, _) in getattr(form, "shares", {}).items():
+                known.setdefault(category, set()).update(labels)
+        return [
+            f"{category}={label} was never seen: its share and its effect are wide"
+            for category, label in where.items()
+            if label not in known.get(category, set())
+        ]
+
+    def predict(
+        self,
+        draft: Mapping[str, object],
+        *,
+        at: datetime | None = None,
+        levels: Sequence[float] = LEVELS,
+        thresholds: Sequence[float] = (),
+        worlds: bool = False,
+    ) -> Prediction:
+        """Predict what one thing brings. Unknown features widen the answer, never fail.
+
+        Parameters
+        ----------
+        draft
+            What is known of the thing, as the domain's extractor understands it.
+        at
+            When it begins; beyond the reference of the models the level may have drifted.
+        levels, thresholds
+            Levels of the central intervals; values whose exceedance is wanted.
+        worlds
+            Whether to list what every model says by itself.
+        """
+        features = self.domain.features(draft)
+        parts = [
+            (model, loaded.weight, loaded.form.quick(features, at), loaded.form)
+            for model, loaded in self._sizes
+        ]
+        surprises = {name for _, _, _, form in parts for name in form.surprises(features)}
+        known = {entry.name for entry in self.domain.draft}
+        ignored = sorted(set(draft) - known)
+        return predict_mixture(
+            [(model, weight, table) for model, weight, table, _ in parts],
+            levels=levels,
+            thresholds=thresholds,
+            with_worlds=worlds,
+            unseen=tuple(sorted(surprises)),
+            ignored=tuple(ignored),
+        )
+
+    @cached_property
+    def _sizes(self) -> list[tuple[str, "_SizeLoaded"]]:
+        name = self.domain.quantity("size").name
+        return [
+            (model, _SizeLoaded(loaded.weight, loaded.form))
+            for model, loaded in self.models[name].items()
+            if isinstance(loaded.form, SizeForm)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _SizeLoaded:
+    weight: float
+    form: SizeForm
+
+
+def _usable(
+    domain: Domain, role: str, store: SnapshotStore, snapshot_id: str
+) -> CountForm | SizeForm:
+    snapshot = store.get(snapshot_id)
+    version = snapshot.provenance.get("extractor")
+    if role == "size" and version != domain.spec.version:
+        ours = domain.spec.version
+        msg = f"it was fitted on extractor version {version!r}, the domain has {ours!r}"
+        raise SnapshotError(msg)
+    form = snapshot.form
+    if role == "count" and isinstance(form, CountForm):
+        return form
+    if role == "size" and isinstance(form, SizeForm):
+        return form
+    msg = f"its form {form.form!r} cannot serve a {role}"
+    raise SnapshotError(msg)
+
+
+def _rescale(loaded: Mapping[str, Loaded]) -> dict[str, Loaded]:
+    total = float(np.sum([model.weight for model in loaded.values()]))
+    if total <= 0:
+        return {}
+    return {
+        name: Loaded(model.weight / total, model.form, model.snapshot)
+        for name, model in loaded.items()
+    }
+
+
+def _defaults(domain: Domain, role: str, release: Release | None) -> dict[str, Loaded]:
+    start = release.until if release else EPOCH
+    quantity = domain.quantity(role)
+    form: CountForm | SizeForm
+    if role == "count":
+        form = default_count(quantity, start, domain.step)
+    else:
+        form = default_size(quantity, start)
+    return {DEFAULT: Loaded(1.0, form, None)}

@@ -1,0 +1,168 @@
+"""Snapshots and releases in a directory: written beside, synced, then renamed into place."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from worlds.errors import SnapshotError
+from worlds.publish.snapshot import Release, Snapshot, canonical, content_id
+
+_ID = re.compile(r"[0-9a-f]{16}")
+
+
+class SnapshotStore:
+    """A directory of snapshots and releases; readers need no lock and see whole files only.
+
+    Parameters
+    ----------
+    root
+        The directory; made at the first write.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def put(self, snapshot: Snapshot) -> str:
+        """Write a snapshot unless it is there; return its id."""
+        target = self.root / "models" / snapshot.id
+        if target.is_dir():
+            return snapshot.id
+        target.parent.mkdir(parents=True, exist_ok=True)
+        manifest, arrays = snapshot.parts
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+        try:
+            with (temporary / "arrays.npz").open("wb") as file:
+                np.savez(file, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays.items()})
+                _sync(file.fileno())
+            _write(temporary / "manifest.json", canonical(manifest))
+            try:
+                temporary.rename(target)
+            except OSError:
+                if not target.is_dir():  # somebody else published the same content: fine
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        _sync_directory(target.parent)
+        return snapshot.id
+
+    def get(self, snapshot_id: str) -> Snapshot:
+        """Read a snapshot and check it against its address.
+
+        Raises
+        ------
+        SnapshotError
+            If it is missing, damaged, or of a form that is not known here.
+        """
+        if not _ID.fullmatch(snapshot_id):
+            msg = f"not a snapshot id: {snapshot_id!r}"
+            raise SnapshotError(msg)
+        folder = self.root / "models" / snapshot_id
+        try:
+            manifest = json.loads((folder / "manifest.json").read_bytes())
+            with np.load(folder / "arrays.npz", allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            msg = f"snapshot {snapshot_id} cannot be read: {error}"
+            raise SnapshotError(msg) from error
+        if content_id({**manifest, "parent": None}, arrays) != snapshot_id:
+            msg = f"snapshot {snapshot_id} is damaged: its content has another address"
+            raise SnapshotError(msg)
+        return Snapshot.from_parts(manifest, arrays)
+
+    def release(self, release: Release) -> str:
+        """Publish a release: write it, then let `current` name it, atomically."""
+        folder = self.root / "releases"
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{release.id}.json"
+        if not target.exists():
+            _replace(target, json.dumps(release.to_json(), indent=1, sort_keys=True).encode())
+        _replace(self.root / "current", release.id.encode())
+        return release.id
+
+    def current_id(self) -> str | None:
+        """Return the id of the release in force, or None before the first."""
+        try:
+            return (self.root / "current").read_text().strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"the pointer to the current release cannot be read: {error}"
+            raise SnapshotError(msg) from error
+
+    def current(self) -> Release | None:
+        """Return the release in force, or None before the first.
+
+        Raises
+        ------
+        SnapshotError
+            If it is named but missing or damaged.
+        """
+        name = self.current_id()
+        return self.get_release(name) if name is not None else None
+
+    def get_release(self, release_id: str) -> Release:
+        """Read a release and check it against its address."""
+        if not _ID.fullmatch(release_id):
+            msg = f"not a release id: {release_id!r}"
+            raise SnapshotError(msg)
+        try:
+            raw = json.loads((self.root / "releases" / f"{release_id}.json").read_bytes())
+        except (OSError, ValueError) as error:
+            msg = f"release {release_id} cannot be read: {error}"
+            raise SnapshotError(msg) from error
+        release = Release.from_json(raw)
+        if release.id != release_id:
+            msg = f"release {release_id} is damaged: its content has the address {release.id}"
+            raise SnapshotError(msg)
+        return release
+
+    def releases(self) -> list[Release]:
+        """Return all readable releases, newest knowledge first."""
+        found = []
+        for path in (self.root / "releases").glob("*.json"):
+            try:
+                found.append(self.get_release(path.stem))
+            except SnapshotError:
+                continue  # a damaged one is no release; `get_release` names the damage
+        return sorted(found, key=_age, reverse=True)
+
+    def as_of(self, moment: datetime) -> Release | None:
+        """Return the newest release that knew nothing recorded after `moment`."""
+        return next((release for release in self.releases() if release.as_of <= moment), None)
+
+
+def _age(release: Release) -> tuple[datetime, datetime, str]:
+    return release.as_of, release.created_at or release.as_of, release.id
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        _sync(file.fileno())
+
+
+def _sync(descriptor: int) -> None:
+    os.fsync(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace(target: Path, content: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
+    os.close(descriptor)
+    _write(Path(name), content)
+    Path(name).replace(target)
+    _sync_directory(target.parent)
