@@ -4,7 +4,8 @@ The generating function of S = X_1 + ... + X_N is G_N(G_X(z)). Parameters shared
 world (the level everybody's posts have) are nodes: S given the node is a compound sum, and the
 nodes are averaged in the transform. On small ranges the discrete Fourier transform inverts it
 exactly up to aliasing; on large ones the COS series (Fang & Oosterlee 2008,
-doi:10.1137/080718061) inverts it at the midpoints between whole numbers.
+doi:10.1137/080718061) does, in its form for whole numbers: summing cos(w n) over n = 0..k gives
+sin(w (k + 1/2)) / (2 sin(w / 2)) + 1/2, so that only the truncation of the series is left as error.
 """
 
 from collections.abc import Callable
@@ -78,8 +79,8 @@ class Severity:
 class CosSum:
     """A non-negative whole-valued sum given by its COS coefficients.
 
-    P(S <= k) = atom + single F(k) + A_0 / 2 x + sum_j A_j / w_j sin(w_j x) at x = k + 1/2 and
-    w_j = j pi / upper: nothing at all, exactly one item (whose density may be infinite at zero,
+    P(S <= k) = atom + single F(k) + A_0 / 2 x + sum_j A_j sin(w_j x) / (2 sin(w_j / 2)) at
+    x = k + 1/2 and w_j = j pi / upper: nothing at all, exactly one item (whose density may be infinite at zero,
     where a series would converge slowly), and the series for two items or more.
     """
 
@@ -104,12 +105,14 @@ class CosSum:
         """Return P(S <= x), within `error`."""
         k = np.floor(np.asarray(x, float))
         points = np.clip(k + 0.5, 0.0, self.upper)
-        order = np.arange(1, len(self.coefficients))
-        omega = order * np.pi / self.upper
-        waves = np.sin(points[..., None] * omega) @ (self.coefficients[1:] / omega)
+        omega = np.arange(1, len(self.coefficients)) * np.pi / self.upper
+        waves = np.sin(points[..., None] * omega) @ self._amplitudes(omega)
         total = self.atom + self.coefficients[0] / 2 * points + waves + self._one(k)
         total = np.where(k + 0.5 >= self.upper, 1.0, np.clip(total, 0.0, 1.0))
         return np.asarray(np.where(k < 0, 0.0, np.maximum(total, self.atom + self._one(k))))
+
+    def _amplitudes(self, omega: Floats) -> Floats:
+        return np.asarray(self.coefficients[1:] / (2 * np.sin(omega / 2)))
 
     def _one(self, k: Floats) -> Floats:
         if self.single == 0:
@@ -121,7 +124,7 @@ class CosSum:
         """Return points and cdf on a uniform grid, by one sine transform."""
         size = len(self.coefficients)
         omega = np.arange(1, size) * np.pi / self.upper
-        waves = fft.dst(self.coefficients[1:] / omega, type=1) / 2
+        waves = fft.dst(self._amplitudes(omega), type=1) / 2
         points = np.arange(1, size) * self.upper / size
         values = self.atom + self.coefficients[0] / 2 * points + waves + self._one(points)
         points = np.concatenate([[0.0], points, [self.upper]])
@@ -238,7 +241,7 @@ def upper_end(count: Count, severity: Severity, moments: tuple[float, float]) ->
         bounds = (np.log(total) - np.log(TAIL)) / theta
     bounds = bounds[np.isfinite(bounds) & (bounds > 0)]
     if bounds.size == 0:
-        return float(mean + 60 * spread)
+        return float(np.ceil(mean + 60 * spread))
     return float(max(np.ceil(bounds.min()), np.ceil(mean) + 1))
 
 
@@ -261,7 +264,8 @@ def _invert_fft(transform: Callable[[Floats], Complexes], upper: float) -> PmfTa
 def _invert_cos(
     transform: Callable[[Floats], Complexes], start: CosSum, tolerance: float
 ) -> CosSum:
-    points = np.linspace(0, start.upper, 257)[1:-1]
+    ends = np.geomspace(1.0, start.upper, 65)[:-1]
+    points = np.concatenate([[0.0], ends, np.linspace(0, start.upper, 193)[1:-1]])
     last: Floats | None = None
     current = start
     for limit in TERMS:
@@ -274,7 +278,7 @@ def _invert_cos(
         current = replace(current, coefficients=grown)
         values = current.cdf(points)
         if last is not None:
-            error = float(np.abs(values - last).max()) + TAIL
+            error = 2 * float(np.abs(values - last).max()) + TAIL
             current = replace(current, error=error)
             if error <= tolerance:
                 break
