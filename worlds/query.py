@@ -47,7 +47,7 @@ class Worlds:
             raise QuestionError(msg)
         release = self.store.as_of(as_of)
         if release is None:
-            first = min((found.as_of.isoformat() for found in self.store.releases()), default="none")
+            first = min((r.as_of.isoformat() for r in self.store.releases()), default="none")
             msg = f"nothing was published as of {as_of.isoformat()}; the first: {first}"
             raise QuestionError(msg)
         return Answerer.load(self.domain, self.store, release)
@@ -88,7 +88,7 @@ class Query:
     _as_of: datetime | None = None
 
     def given(self, **conditions: object) -> "Query":
-        """Condition by Bayes: ``given(pupdates=">= 20")``, ``given(pupdates="model = learned")``."""
+        """Condition by Bayes: ``given(pupdates=">= 20")`` or ``"model = learned"``."""
         return replace(self, _given={**self._given, **conditions})
 
     def do(self, **interventions: object) -> "Query":

@@ -79,9 +79,9 @@ class Severity:
 class CosSum:
     """A non-negative whole-valued sum given by its COS coefficients.
 
-    P(S <= k) = atom + single F(k) + A_0 / 2 x + sum_j A_j sin(w_j x) / (2 sin(w_j / 2)) at
-    x = k + 1/2 and w_j = j pi / upper: nothing at all, exactly one item (whose density may be infinite at zero,
-    where a series would converge slowly), and the series for two items or more.
+    P(S <= k) = atom + single F(k) + A_0 / 2 x + sum_j A_j sin(w_j x) / (2 sin(w_j / 2))
+    at x = k + 1/2 and w_j = j pi / upper: nothing at all, exactly one item (whose density may be
+    infinite at zero, where a series would converge slowly), and the series for two or more.
     """
 
     atom: float
@@ -105,7 +105,7 @@ class CosSum:
         """Return P(S <= x), within `error`."""
         k = np.floor(np.asarray(x, float))
         points = np.clip(k + 0.5, 0.0, self.upper)
-        omega = np.arange(1, len(self.coefficients)) * np.pi / self.upper
+        omega = np.arange(1.0, len(self.coefficients)) * (np.pi / self.upper)
         waves = np.sin(points[..., None] * omega) @ self._amplitudes(omega)
         total = self.atom + self.coefficients[0] / 2 * points + waves + self._one(k)
         total = np.where(k + 0.5 >= self.upper, 1.0, np.clip(total, 0.0, 1.0))
@@ -123,7 +123,7 @@ class CosSum:
     def table(self) -> tuple[Floats, Floats]:
         """Return points and cdf on a uniform grid, by one sine transform."""
         size = len(self.coefficients)
-        omega = np.arange(1, size) * np.pi / self.upper
+        omega = np.arange(1.0, size) * (np.pi / self.upper)
         waves = fft.dst(self._amplitudes(omega), type=1) / 2
         points = np.arange(1, size) * self.upper / size
         values = self.atom + self.coefficients[0] / 2 * points + waves + self._one(points)

@@ -142,13 +142,13 @@ def _condition(name: str, options: dict[str, Belief], given: Given) -> dict[str,
 def condition_count(count: Count, condition: Comparison) -> tuple[Count, float]:
     """Return the count given a comparison, and the probability of the comparison.
 
-    The table reaches to where less than 1e-12 of the conditioned probability is left out.
+    The table reaches 60 standard deviations beyond the quantile of 1 - 1e-12 or the edge.
     """
     if isinstance(count, Point):
         return count, float(condition.holds(count.value))
     lowest, highest = _bounds(condition)
-    ceiling = float(count.quantile(1 - 1e-12))
-    reach = max(ceiling, 2 * lowest + 50)
+    tail = 60 * (np.sqrt(count.var()) + 1)
+    reach = max(float(count.quantile(1 - 1e-12)), lowest) + tail
     top = int(min(highest, reach))
     if lowest > top:
         return count, 0.0

@@ -66,7 +66,10 @@ class SnapshotStore:
         folder = self.root / "models" / snapshot_id
         try:
             manifest = json.loads((folder / "manifest.json").read_bytes())
-            with np.load(folder / "arrays.npz", allow_pickle=False) as file:
+            with (
+                (folder / "arrays.npz").open("rb") as raw,
+                np.load(raw, allow_pickle=False) as file,
+            ):
                 arrays = {name: file[name] for name in file.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             msg = f"snapshot {snapshot_id} cannot be read: {error}"

@@ -12,7 +12,7 @@ from worlds.core.distributions import CountMixture, Floats
 from worlds.core.forms.base import Arrays, Meta, register
 from worlds.errors import SnapshotError, UnknownNameError
 
-SHARE_NODES = 9
+SHARE_NODES = 16
 
 
 @register
@@ -75,8 +75,8 @@ class CountPath:
         """Return nodes of the share of things that carry the label, and their weights.
 
         The share has the beta distribution of a Dirichlet prior of total 1 spread over the
-        labels and one unseen; the nodes are midpoints of equal-probability strips, moved so
-        that their mean is exact.
+        labels and one unseen; the nodes are Gauss-Legendre points of its quantile function,
+        scaled so that their mean is exact.
 
         Raises
         ------
@@ -89,11 +89,12 @@ class CountPath:
         prior = 1 / (len(labels) + 1)
         mine = prior + (float(seen[labels.index(label)]) if label in labels else 0.0)
         rest = max(float(seen.sum()) + 1 - mine, 1e-9)
-        nodes = special.betaincinv(mine, rest, (np.arange(SHARE_NODES) + 0.5) / SHARE_NODES)
-        mean = mine / (mine + rest)
-        total = float(nodes.mean())
-        nodes = nodes * (mean / total) if total > 0 else np.full(SHARE_NODES, mean)
-        return np.minimum(nodes, 1.0), np.full(SHARE_NODES, 1 / SHARE_NODES)
+        levels, weights = np.polynomial.legendre.leggauss(SHARE_NODES)
+        weights = weights / 2
+        nodes = special.betaincinv(mine, rest, (levels + 1) / 2)
+        mean, found = mine / (mine + rest), float(weights @ nodes)
+        nodes = nodes * (mean / found) if found > 0 else np.full(SHARE_NODES, mean)
+        return np.minimum(nodes, 1.0), weights
 
     def to_parts(self) -> tuple[Meta, Arrays]:
         """Return meta data and arrays."""

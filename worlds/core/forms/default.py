@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
+from scipy import special
 
 from worlds.core.distributions import Floats
 from worlds.core.forms.count_path import CountPath
 from worlds.core.forms.log_linear import LogLinear
-from worlds.core.lattice import HIGH, LOW, LogMean, NegBinLattice
+from worlds.core.lattice import HIGH, LARGEST_SIZE, LOW, LogMean, NegBinLattice
 from worlds.core.questions import Quantity
 
 SIZE = 2.0
@@ -41,9 +43,9 @@ def match_range(low: float, high: float) -> tuple[float, float, float]:
     mean is (nearly) certain and the range is covered more often.
     """
     goal = np.log1p(np.array([low, high]))
-    for size in (SIZE, 10.0, np.inf):
+    for size in (SIZE, 10.0, LARGEST_SIZE):
         table = NegBinLattice(size)
-        log_mean, sd = _fixed_point(goal, lambda m, s, table=table: _ends(table, m, s))  # type: ignore[misc]
+        log_mean, sd = _fixed_point(goal, partial(_ends, table))
         ends = _ends(table, log_mean, sd)
         if np.diff(ends)[0] <= np.diff(goal)[0] * 1.02 + 1e-9:
             break
@@ -67,7 +69,5 @@ def _fixed_point(goal: Floats, ends: Callable[[float, float], Floats]) -> tuple[
 
 def _scores(count: int) -> Floats:
     """Return equally likely normal scores with variance 1."""
-    from scipy import special
-
     scores: Floats = special.ndtri((np.arange(count) + 0.5) / count)
     return scores / scores.std()

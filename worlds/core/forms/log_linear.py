@@ -15,13 +15,12 @@ from worlds.core.compound import Severity
 from worlds.core.distributions import CountMixture, Floats
 from worlds.core.features import Alternatives, Features, from_json, to_json
 from worlds.core.forms.base import Arrays, Meta, register
-from worlds.core.lattice import CdfTable, LogMean, NegBinLattice
+from worlds.core.lattice import LARGEST_SIZE, CdfTable, LogMean, NegBinLattice, mixture_over
 from worlds.errors import SnapshotError
 
 MAX_ALTERNATIVES = 32
 SHARED_NODES = 8
 INNER_NODES = 12
-HERMITE = 15
 UNKNOWN = ""
 """Label of a category that nobody stated: no effect has this name, so it counts as unseen."""
 
@@ -98,19 +97,17 @@ class LogLinear:
 
     def prepare(self) -> None:
         """Compute the lattice now instead of at the first prediction."""
-        self._lattice  # noqa: B018 - the cached property is the point
+        if self.size <= LARGEST_SIZE:
+            self._lattice  # noqa: B018 - the cached property is the point
 
     def predict(self, features: Features, at: datetime | None = None) -> CountMixture:
-        """Return the predictive distribution, by Gauss-Hermite quadrature over the log mean."""
-        nodes, weights = special.roots_hermitenorm(HERMITE)
-        weights = weights / weights.sum()
-        parts = self.log_mean(features, at)
-        means = np.concatenate([np.exp(part.mean + part.sd * nodes) for part in parts])
-        probs = np.concatenate([part.weight * weights for part in parts])
-        return CountMixture.of(means, self.size, probs)
+        """Return the predictive distribution, by quadrature over the log mean."""
+        return mixture_over(self.log_mean(features, at), self.size)
 
-    def quick(self, features: Features, at: datetime | None = None) -> CdfTable:
+    def quick(self, features: Features, at: datetime | None = None) -> CdfTable | CountMixture:
         """Return the predictive distribution on the lattice (see `worlds.core.lattice`)."""
+        if self.size > LARGEST_SIZE:
+            return self.predict(features, at)
         return self._lattice.mix(self.log_mean(features, at))
 
     def log_mean(self, features: Features, at: datetime | None = None) -> list[LogMean]:
