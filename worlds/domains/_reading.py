@@ -17,6 +17,8 @@ from worlds.core.features import Alternatives
 OTHER = "other"
 MOST_ALTERNATIVES = 6
 MOST_TAGS = 30
+NEGLIGIBLE = 1e-6
+"""Probabilities below this are taken as none."""
 LONGEST_LABEL = 60
 NOTHING = {"", "none", "nan", "null"}
 _KEYS = ("value", "mean", "median")
@@ -132,7 +134,8 @@ def alternatives(raw: object, name: Callable[[object], str | None] = label) -> A
     -------
     Alternatives
         Probabilities sum to 1: what is missing goes to ``other``, too much is scaled down,
-        more than 6 labels are folded into ``other``. Empty if nothing could be read.
+        the seventh label and all after it are folded into ``other``. Empty if nothing
+        could be read.
     """
     value = plain(raw)
     if not isinstance(value, Mapping):
@@ -143,7 +146,7 @@ def alternatives(raw: object, name: Callable[[object], str | None] = label) -> A
     probs: dict[str, float] = {}
     for key, prob in stated.items():
         known, amount = name(key), number(prob, 0.0, 1.0)
-        if known is not None and amount:
+        if known is not None and amount is not None and amount >= NEGLIGIBLE:
             probs[known] = probs.get(known, 0.0) + amount
     return _settle(probs)
 

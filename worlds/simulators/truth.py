@@ -72,12 +72,11 @@ ABROAD_FROM = 5
 
 WEEKDAYS = np.array([0.92, 0.90, 0.93, 0.96, 1.02, 1.15, 1.12])
 HOURS = np.array(
-    """
-    0.35 0.22 0.15 0.12 0.14 0.28 0.70 1.15 1.30 1.15 1.05 1.08
-    1.22 1.15 1.05 1.05 1.18 1.45 1.75 1.90 1.80 1.50 1.05 0.65
-    """.split(),
-    float,
-)
+    [
+        [0.35, 0.22, 0.15, 0.12, 0.14, 0.28, 0.70, 1.15, 1.30, 1.15, 1.05, 1.08],
+        [1.22, 1.15, 1.05, 1.05, 1.18, 1.45, 1.75, 1.90, 1.80, 1.50, 1.05, 0.65],
+    ]
+).ravel()
 """Profiles of pupdates: Monday first, hour 0 first (UTC)."""
 
 VOLUME_SIZE = 14.0
@@ -116,6 +115,8 @@ class Truth:
         Array (n,) of booleans: without a photo no breed is stated.
     city
         Array (n,): index of the city, -1 where no place is given.
+    real_place
+        Array (n, 2): true latitude and longitude.
     place
         Array (n, 3): measured latitude, longitude and 95% radius in metres.
     length
@@ -138,6 +139,7 @@ class Truth:
     tags: NDArray[np.bool_]
     photo: NDArray[np.bool_]
     city: Ints
+    real_place: Floats
     place: Floats
     length: Ints
     mean: Floats
@@ -176,7 +178,7 @@ def draw_truth(seed: int, days: int, end: datetime, per_hour: float) -> Truth:
     photo = stream(seed, "photos").random(n) < 0.9
     shown, stated, breed = _breeds(stream(seed, "breeds"), n)
     tags = stream(seed, "hashtags").random((n, len(HASHTAGS))) < _column(HASHTAGS, 0)
-    city, place = _places(stream(seed, "places"), n)
+    city, real, place = _places(stream(seed, "places"), n)
     length = np.clip(stream(seed, "texts").gamma(3.0, 25.0, n), 3, 280).astype(np.int64)
     first = int(len(counts) * 0.6)
     burst = (first, first + BURST_HOURS)
@@ -193,7 +195,7 @@ def draw_truth(seed: int, days: int, end: datetime, per_hour: float) -> Truth:
     mean = np.exp(BASE_LIKES + level[posted_hour] + effects)
     likes, looks = _likes(stream(seed, "likes"), mean)
     return Truth(
-        start, rate, counts, posted, shown, stated, breed, tags, photo, city, place, length,
+        start, rate, counts, posted, shown, stated, breed, tags, photo, city, real, place, length,
         mean, likes, looks, burst,
     )  # fmt: skip
 
@@ -247,17 +249,17 @@ def _breeds(rng: np.random.Generator, n: int) -> tuple[Ints, Floats, Ints]:
     return shown, stated, breed
 
 
-def _places(rng: np.random.Generator, n: int) -> tuple[Ints, Floats]:
-    """Return cities and measured places whose error is within the radius 95% of the time."""
+def _places(rng: np.random.Generator, n: int) -> tuple[Ints, Floats, Floats]:
+    """Return cities, real places, and measured ones that miss by the radius 5% of the time."""
     table = np.array(list(CITIES.values()))
     city = rng.choice(len(table), n, p=table[:, 2] / table[:, 2].sum())
     radius = np.clip(np.exp(rng.normal(np.log(400), 1.6, n)), 10, 60_000)
     sd = radius / np.sqrt(2 * np.log(20))
-    scatter = rng.normal(0, 6_000, (n, 2)) + rng.normal(size=(n, 2)) * sd[:, None]
-    lat = table[city, 0] + scatter[:, 0] / 111_320
-    lon = table[city, 1] + scatter[:, 1] / (111_320 * np.cos(np.radians(table[city, 0])))
+    metres = 111_320 * np.column_stack([np.ones(n), np.cos(np.radians(table[city, 0]))])
+    real = table[city, :2] + rng.normal(0, 6_000, (n, 2)) / metres
+    measured = real + rng.normal(size=(n, 2)) * sd[:, None] / metres
     city = np.where(rng.random(n) < 0.2, -1, city)
-    return city, np.column_stack([lat, lon, radius])
+    return city, real, np.column_stack([measured, radius])
 
 
 def _level(rng: np.random.Generator, hours: int, burst: tuple[int, int]) -> Floats:

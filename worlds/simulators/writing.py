@@ -67,7 +67,7 @@ def write(
         Writing the same events twice is harmless: the second time they are duplicates.
     """
     statuses: Counter[str] = Counter()
-    for part in batched(events, batch, strict=False):
+    for part in batched(events, batch):
         statuses.update(receipt.status for receipt in store.record(part))
         if progress is not None:
             progress(statuses.total())
