@@ -215,7 +215,7 @@ def stored(field_type: str, example: object) -> object:
             return {"kind": "point", **example}
         case "texts":
             assert isinstance(example, list)
-            return " ".join(example)
+            return facts.Exact.listing(example).to_json()
         case _:
             return example
 

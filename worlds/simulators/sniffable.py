@@ -54,7 +54,7 @@ def simulate(seed: int, days: int, end: datetime, *, per_hour: float = PER_HOUR)
     prefix = f"post:{zlib.crc32(name.encode()):08x}"
     posted = [hidden.start + timedelta(hours=float(at)) for at in hidden.posted]
     limit = hidden.start + timedelta(hours=len(hidden.counts))
-    tags = [" ".join(t for t, on in zip(HASHTAGS, row, strict=True) if on) for row in hidden.tags]
+    tags = [[t for t, on in zip(HASHTAGS, row, strict=True) if on] for row in hidden.tags]
     plan = [(at, index, -1) for index, at in enumerate(posted)]
     plan += [
         (at + timedelta(hours=hours), index, look)
@@ -67,7 +67,7 @@ def simulate(seed: int, days: int, end: datetime, *, per_hour: float = PER_HOUR)
             yield _counted(name, entity, at, look, int(hidden.looks[index, look]))
             continue
         yield Event(name, entity, entity, _attributes(hidden, index, tags[index]), at)
-        if AMBIGUOUS in tags[index].split():
+        if AMBIGUOUS in tags[index]:
             yield Event(
                 name,
                 f"{entity}/meaning",
@@ -86,7 +86,7 @@ def _counted(name: str, entity: str, at: datetime, look: int, likes: int) -> Eve
     return Event(name, event_id, entity, {"likes": Exact(likes)}, at, until)
 
 
-def _attributes(hidden: Truth, index: int, tags: str) -> dict[str, Value]:
+def _attributes(hidden: Truth, index: int, tags: list[str]) -> dict[str, Value]:
     found: dict[str, Value] = {
         "text_length": Exact(int(hidden.length[index])),
         "has_photo": Exact(bool(hidden.photo[index])),
@@ -94,7 +94,7 @@ def _attributes(hidden: Truth, index: int, tags: str) -> dict[str, Value]:
     if hidden.photo[index]:
         found["breed"] = _breed(hidden, index)
     if tags:
-        found["hashtags"] = Exact(tags)
+        found["hashtags"] = Exact.listing(tags)
     if hidden.city[index] >= 0:
         lat, lon, radius = hidden.place[index]
         found["place"] = Point(round(float(lat), 5), round(float(lon), 5), round(float(radius), 1))
