@@ -1,1 +1,1 @@
-"""The service: Litestar application, routes, command line."""
+"""The service over HTTP and the command line."""

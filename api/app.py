@@ -1,0 +1,128 @@
+"""The application: one process that owns the fact file and answers from published models."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from functools import cache, partial
+from pathlib import Path
+
+import msgspec
+from litestar import Litestar
+
+from api import learning, problems
+from api.desk import Desk
+from api.facts_desk import FactsDesk
+from api.learning import Learning
+from api.openapi import document
+from api.routes import facts, health, models, pages, predictions, questions
+from api.service import Service, utc_now
+from api.serving import Serving
+from api.settings import Settings
+from worlds.domain import Domain, load_domain
+from worlds.publish import SnapshotStore
+
+REOPEN_SECONDS = 5.0
+"""How often a fact file that could not be opened is tried again."""
+
+
+def create_service(
+    settings: Settings, domain: Domain | None = None, now: Callable[[], datetime] = utc_now
+) -> Service:
+    """Return what the application holds, with the models loaded. Opens no fact file."""
+    domain = domain or load_domain(settings.domain)
+    root = settings.root(domain.name)
+    desk = FactsDesk(root / "facts.duckdb", settings.queue)
+    serving = Serving(domain, SnapshotStore(root / "snapshots"))
+    serving.current.answerer.prepare()
+    serving.refresh()
+    return Service(
+        settings=settings,
+        domain=domain,
+        serving=serving,
+        desk=Desk(settings.question_threads, settings.question_queue, settings.question_cache),
+        facts=desk,
+        learning=Learning(
+            partial(desk.export, root / "exports"),
+            partial(learning.command, Path(settings.var), settings.domain),
+            settings.learn_deadline,
+            now,
+        ),
+        now=now,
+    )
+
+
+def create_app(
+    settings: Settings | None = None,
+    domain: Domain | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> Litestar:
+    """Return the application.
+
+    It starts whatever it finds: without a release the domain's default belief answers, without
+    the fact file only the routes for facts are down. Both are said in the answers and in
+    ``/health/ready``.
+
+    Parameters
+    ----------
+    settings
+        How it runs; the defaults if None.
+    domain
+        What it is about; found by the settings if None.
+    now
+        The clock.
+
+    Raises
+    ------
+    worlds.errors.WorldsError
+        If there is no such domain.
+    """
+    service = create_service(settings or Settings(), domain, now)
+    return Litestar(
+        route_handlers=[
+            *predictions.handlers(service),
+            *questions.handlers(service),
+            *facts.handlers(service),
+            *models.handlers(service),
+            *health.handlers(service),
+            *pages.handlers(service, cache(lambda: msgspec.json.encode(document(service)))),
+        ],
+        exception_handlers={Exception: problems.answer},
+        lifespan=[lambda _: _running(service)],
+        request_max_body_size=service.settings.body_limit,
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _running(service: Service) -> AsyncIterator[None]:
+    await asyncio.to_thread(service.facts.open)
+    tasks = [asyncio.create_task(_poll(service)), asyncio.create_task(_reopen(service))]
+    if service.settings.learn_every > 0:
+        every = service.learning.every(service.settings.learn_every)
+        tasks.append(asyncio.create_task(every))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await service.learning.close()
+        await asyncio.to_thread(service.facts.close)
+        await asyncio.to_thread(service.desk.close)
+
+
+async def _poll(service: Service) -> None:
+    """Look for new releases in a thread, for ever."""
+    while True:
+        await asyncio.sleep(service.settings.poll_seconds)
+        await asyncio.to_thread(service.serving.refresh)
+
+
+async def _reopen(service: Service) -> None:
+    """Try again to open a fact file that could not be opened."""
+    while True:
+        await asyncio.sleep(REOPEN_SECONDS)
+        if service.facts.reason is not None:
+            await asyncio.to_thread(service.facts.open)

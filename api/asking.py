@@ -1,0 +1,144 @@
+"""Questions as people write them: pairs such as ``pupdates=x2``, times, thresholds. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from api.errors import RequestError, TimeError
+from api.schemas import QuestionRequest, Times
+
+_PAIR = re.compile(r"\s*([^=<>*\s]+)\s*(?:=\s*|(?=[<>*]))(.*?)\s*", re.DOTALL)
+_TIMES = re.compile(r"[x*]\s*(\S+)|(\S+)\s*x")
+_COMPARED = re.compile(r"[<>]")
+
+
+def parse_time(text: str, name: str) -> datetime:
+    """Read a time with a zone.
+
+    Raises
+    ------
+    RequestError
+        If it is no time or has no zone.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        wrong = f"not a time: {text[:60]!r}; write for example '2026-05-01T12:00:00Z'"
+        raise RequestError(f"{name} is not a time", [(name, wrong)]) from None
+    if moment.tzinfo is None:
+        wrong = f"{text!r} has no zone: end it with 'Z' or '+02:00'"
+        raise RequestError(f"{name} needs a zone", [(name, wrong)])
+    return moment
+
+
+def known_time(text: str | None, now: datetime, name: str = "as_of") -> datetime | None:
+    """Read a time up to which something can be known.
+
+    Raises
+    ------
+    TimeError
+        If it lies in the future.
+    """
+    if text is None:
+        return None
+    moment = parse_time(text, name)
+    if moment > now:
+        msg = f"{name} {moment.isoformat()} lies in the future: it is {now.isoformat()} now"
+        raise TimeError(msg)
+    return moment
+
+
+def pair(text: str, name: str) -> tuple[str, str]:
+    """Split ``key=value``; ``key>=3`` and ``key*2`` keep their sign in the value.
+
+    Raises
+    ------
+    RequestError
+        If there is no key or no value.
+    """
+    found = _PAIR.fullmatch(text)
+    if found is None or not found.group(2):
+        raise RequestError(f"{name} takes KEY=VALUE", [(name, f"got {text[:80]!r}")])
+    return found.group(1), found.group(2)
+
+
+def given_pairs(texts: Iterable[str]) -> dict[str, str]:
+    """Read conditions: ``pupdates=learned`` names a model, ``pupdates>=3`` a range."""
+    conditions = {}
+    for text in texts:
+        key, value = pair(text, "given")
+        bare = not _COMPARED.search(value) and not value.startswith("model")
+        conditions[key] = f"model = {value}" if bare else value
+    return conditions
+
+
+def do_pairs(texts: Iterable[str]) -> dict[str, float | Times]:
+    """Read interventions: ``pupdates=9000`` fixes, ``pupdates=x2`` multiplies."""
+    changes: dict[str, float | Times] = {}
+    for text in texts:
+        key, value = pair(text, "do")
+        scaled = _TIMES.fullmatch(value)
+        amount = _number(scaled.group(1) or scaled.group(2) if scaled else value, "do")
+        changes[key] = Times(amount) if scaled else amount
+    return changes
+
+
+def where_pairs(texts: Iterable[str]) -> dict[str, str]:
+    """Read restrictions: ``breed=pug``."""
+    return dict(pair(text, "where") for text in texts)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) <= 1e300:
+        raise RequestError(f"{name} takes a number", [(name, f"not a number: {text[:60]!r}")])
+    return value
+
+
+def from_pairs(
+    *,
+    threshold: str | None = None,
+    levels: Iterable[str | float] = (),
+    given: Iterable[str] = (),
+    do: Iterable[str] = (),
+    where: Iterable[str] = (),
+    as_of: str | None = None,
+) -> QuestionRequest:
+    """Build a request from texts, as a query string or a command line has them.
+
+    Raises
+    ------
+    RequestError
+        Naming what cannot be read.
+    """
+    raw: dict[str, Any] = {
+        "threshold": threshold,
+        "given": given_pairs(given),
+        "do": {k: msgspec.to_builtins(v) for k, v in do_pairs(do).items()},
+        "where": where_pairs(where),
+        "as_of": as_of,
+    }
+    chosen = [_number(str(level), "level") for level in levels]
+    if chosen:
+        raw["levels"] = chosen
+    try:
+        return msgspec.convert(raw, QuestionRequest)
+    except msgspec.ValidationError as error:
+        raise RequestError("the question cannot be read", [("question", str(error))]) from None
+
+
+def arguments(request: QuestionRequest) -> Mapping[str, Any]:
+    """Return the keyword arguments of `Answerer.ask`."""
+    return {
+        "threshold": request.threshold,
+        "levels": tuple(request.levels),
+        "given": dict(request.given),
+        "do": {name: msgspec.to_builtins(value) for name, value in request.do.items()},
+        "where": dict(request.where),
+    }

@@ -1,0 +1,80 @@
+"""The fact store as the service holds it: open, or down with a reason. Predictions need neither."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import facts
+from api.cloudevents import Item
+from api.errors import FactsDownError
+from facts.errors import FactsError
+from facts.events import Receipt
+
+
+class FactsDesk:
+    """Owns the store of one fact file.
+
+    Parameters
+    ----------
+    path
+        The fact file.
+    queue
+        Events that may wait for the writer.
+    """
+
+    def __init__(self, path: Path, queue: int) -> None:
+        self.path = path
+        self.reason: str | None = "it has not been opened yet"
+        self._queue = queue
+        self._store: Any = None
+
+    def open(self) -> bool:
+        """Open the store, made if there is none; return whether it is open. Blocking."""
+        if self._store is not None:
+            return True
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._store = facts.Store.open(self.path, create=True, queue=self._queue)
+        except (FactsError, OSError) as error:
+            self.reason = str(error)
+            return False
+        self.reason = None
+        return True
+
+    @property
+    def store(self) -> Any:
+        """The open store.
+
+        Raises
+        ------
+        FactsDownError
+            With the reason, if it is not open.
+        """
+        if self._store is None:
+            raise FactsDownError(self.reason or "it is closed")
+        return self._store
+
+    async def record(self, items: Sequence[Item]) -> list[Receipt]:
+        """Hand items to the writer and wait until they are durable, off no thread of ours.
+
+        Raises
+        ------
+        FactsDownError
+            If the store is not open.
+        IntakeFull
+            If too much waits for the writer; nothing was taken.
+        """
+        return list(await asyncio.wrap_future(self.store.submit(items)))
+
+    def export(self, folder: Path, as_of: datetime) -> Path:
+        """Write the facts as of a time to a new file; return its path. Blocking."""
+        folder.mkdir(parents=True, exist_ok=True)
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let the writer finish what it took, then close the file. Blocking."""
+        store, self._store, self.reason = self._store, None, "it is closed"
+        if store is not None:
+            store.close()

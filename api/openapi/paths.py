@@ -1,0 +1,296 @@
+"""Paths of the document: what every address takes and gives, with examples."""
+
+from typing import Any
+
+from api.cloudevents import BATCH, STRUCTURED
+from api.openapi.components import (
+    MAYBE_TEXT,
+    NUMBER,
+    TEXT,
+    TRUTH,
+    array,
+    record,
+    ref,
+)
+from api.problems import KINDS, MEDIA_TYPE
+from worlds.domain import Domain
+
+type Json = dict[str, Any]
+
+JSON = "application/json"
+BODY = (400, 413, 415)
+TIME: Json = {"type": "string", "format": "date-time"}
+
+
+def responses(status: int, schema: str | Json, *problems: int, kind: str = JSON) -> Json:
+    """Return the answer that goes well, and the problems there may be."""
+    good = ref(schema) if isinstance(schema, str) else schema
+    titles: dict[int, list[str]] = {}
+    for known in KINDS:
+        titles.setdefault(known.status, []).append(known.title)
+    bad = {
+        str(code): {
+            "description": "; or: ".join(titles[code]),
+            "content": {MEDIA_TYPE: {"schema": ref("Problem")}},
+        }
+        for code in sorted(set(problems))
+    }
+    return {str(status): {"description": "Done", "content": {kind: {"schema": good}}}, **bad}
+
+
+def operation(name: str, tag: str, text: str, answers: Json, **more: object) -> Json:
+    """Return an operation."""
+    summary, _, description = text.partition(". ")
+    return {
+        "operationId": name,
+        "tags": [tag],
+        "summary": summary,
+        "description": description or summary,
+        "responses": answers,
+        **more,
+    }
+
+
+def query(name: str, schema: Json, text: str, example: object) -> Json:
+    """Return a query parameter."""
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": schema,
+        "description": text,
+        "example": example,
+    }
+
+
+def body(content: Json) -> Json:
+    """Return a body that is needed."""
+    return {"required": True, "content": content}
+
+
+def paths(domain: Domain) -> Json:
+    """Return all paths."""
+    return {
+        "/v1/facts": {"post": _record(domain), "get": _read(domain)},
+        "/v1/quarantine": {"get": _quarantine()},
+        f"/v1/predictions/{domain.label}": {"post": _predict(domain)},
+        "/v1/questions": {"get": _questions()},
+        "/v1/questions/{question}": {"get": _ask(domain), "post": _ask_with_body(domain)},
+        "/v1/models": {
+            "get": operation(
+                "models",
+                "models",
+                "Models in force. With weights, where they come from, the checks they passed, "
+                "what their weights were learned from, and which models declined and why.",
+                responses(200, {"type": "object"}, 400, 503),
+            )
+        },
+        "/v1/learn": {"get": _learning(), "post": _learn()},
+        **_health(),
+        **_pages(),
+    }
+
+
+def _record(domain: Domain) -> Json:
+    data = {
+        "entity": f"{domain.entity}/17",
+        "attributes": {
+            "text_length": 80,
+            "breed": {"kind": "categorical", "alternatives": {"pug": 0.7, "other": 0.3}},
+        },
+    }
+    event = {
+        "specversion": "1.0",
+        "id": "17",
+        "source": "app",
+        "type": "facts",
+        "time": "2026-11-20T19:30:00Z",
+        "data": data,
+    }
+    headers = [
+        {"name": f"ce-{name}", "in": "header", "required": False, "schema": TEXT}
+        for name in ("id", "source", "specversion", "type", "time")
+    ]
+    return operation(
+        "record",
+        "facts",
+        "Record facts. CloudEvents 1.0: one structured event, a batch, or a binary event with "
+        "ce-* headers. Answered after the facts are durable, with a receipt for every event: "
+        "accepted, duplicate (harmless: send again when in doubt) or quarantined with the "
+        "reason. A body that is no JSON at all is quarantined too and answered with 400.",
+        responses(200, "Receipts", *BODY, 503),
+        parameters=headers,
+        requestBody=body(
+            {
+                STRUCTURED: {"schema": ref("CloudEvent"), "example": event},
+                BATCH: {"schema": array(ref("CloudEvent")), "example": [event]},
+                JSON: {"schema": {"type": "object"}, "example": data},
+            }
+        ),
+    )
+
+
+PAGING = [
+    query("limit", {"type": "integer", "minimum": 1, "maximum": 1000}, "Most rows", 10),
+    query("cursor", {"type": "integer", "minimum": 0}, "next_cursor of the page before", 0),
+]
+
+
+def _read(domain: Domain) -> Json:
+    return operation(
+        "facts",
+        "facts",
+        "Read facts. Those visible as of a time, corrections and retractions applied.",
+        responses(200, "FactsPage", 400, 422, 503),
+        parameters=[
+            query("entity", TEXT, "Only facts about it", f"{domain.entity}/17"),
+            query("attribute", array(TEXT), "Only these attributes", [domain.label]),
+            query("as_of", TIME, "As known then", "2026-11-20T19:30:00Z"),
+            *PAGING,
+        ],
+    )
+
+
+def _quarantine() -> Json:
+    return operation(
+        "quarantine",
+        "facts",
+        "Read the quarantine. What could not be understood, as it came, with the reason.",
+        responses(200, "QuarantinePage", 400, 503),
+        parameters=PAGING,
+    )
+
+
+def _predict(domain: Domain) -> Json:
+    example = {field.name: field.example for field in domain.draft}
+    low, high = domain.quantity("size").usual
+    return operation(
+        "predict",
+        "predictions",
+        f"Predict {domain.label}. Of one draft or of many. Labels and features that the models "
+        "have not met widen the answer and are listed; values without meaning are refused.",
+        responses(
+            200, {"oneOf": [ref("PredictionReply"), ref("PredictionsReply")]}, *BODY, 422, 503
+        ),
+        requestBody=body(
+            {
+                JSON: {
+                    "schema": ref("PredictionRequest"),
+                    "examples": {
+                        "one": {"value": {"draft": example, "thresholds": [high]}},
+                        "many": {"value": {"drafts": [example, {}], "thresholds": [low, high]}},
+                    },
+                }
+            }
+        ),
+    )
+
+
+def _questions() -> Json:
+    return operation(
+        "questions",
+        "questions",
+        "Questions. With the quantities they are about.",
+        responses(200, {"type": "object"}, 400),
+    )
+
+
+def _name(domain: Domain) -> Json:
+    names = [question.name for question in domain.questions]
+    return {
+        "name": "question",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": names},
+    }
+
+
+def _ask(domain: Domain) -> Json:
+    count = domain.quantity("count").name
+    return operation(
+        "ask",
+        "questions",
+        "Ask by query string. Every part may be left out.",
+        responses(200, "Answer", 400, 404, 422, 503),
+        parameters=[
+            _name(domain),
+            query("threshold", TEXT, "A number, or a comparison", "> 1000"),
+            query("level", array(NUMBER), "Levels of the intervals", [0.5, 0.9]),
+            query("given", array(TEXT), "Conditions", [f"{count}>=3"]),
+            query("do", array(TEXT), "Interventions", [f"{count}=x2"]),
+            query("where", array(TEXT), "Only things like this", [f"{domain.shares[0]}=pug"])
+            if domain.shares
+            else query("where", array(TEXT), "Not in this domain", []),
+            query("as_of", TIME, "As known then", "2026-11-20T19:30:00Z"),
+        ],
+    )
+
+
+def _ask_with_body(domain: Domain) -> Json:
+    count = domain.quantity("count").name
+    example = {"threshold": 1000, "levels": [0.5, 0.9], "do": {count: {"times": 2}}}
+    return operation(
+        "ask_with_body",
+        "questions",
+        "Ask. given conditions (Bayes); do intervenes and leaves the weights.",
+        responses(200, "Answer", *BODY, 404, 422, 503),
+        parameters=[_name(domain)],
+        requestBody=body({JSON: {"schema": ref("QuestionRequest"), "example": example}}),
+    )
+
+
+def _learning() -> Json:
+    return operation(
+        "learning",
+        "models",
+        "The last run of learning. Whether it runs, and how it ended.",
+        responses(200, "Run", 400),
+    )
+
+
+def _learn() -> Json:
+    return operation(
+        "learn",
+        "models",
+        "Learn anew. In a process of its own, from the facts as of now; the models in force "
+        "stay until the new ones have passed their checks.",
+        responses(202, "Run", 400, 503),
+    )
+
+
+def _health() -> Json:
+    live = record("The process answers.", status={"const": "live"})
+    ready = record(
+        "What it answers from.",
+        status={"enum": ["ready", "degraded"]},
+        reasons=array(TEXT),
+        domain=TEXT,
+        predictions={"type": "object"},
+        facts=record("The fact store.", available=TRUTH, reason=MAYBE_TEXT),
+        learning=ref("Run"),
+    )
+    return {
+        "/health/live": {
+            "get": operation("live", "health", "Alive?", responses(200, live, 400)),
+        },
+        "/health/ready": {
+            "get": operation(
+                "ready",
+                "health",
+                "Ready? Predictions are always answered; what is degraded says why.",
+                responses(200, ready, 400),
+            ),
+        },
+    }
+
+
+def _pages() -> Json:
+    pages = {"/": "landing", "/docs": "docs", "/problems": "problems"}
+    return {
+        path: {
+            "get": operation(
+                name, "pages", f"Page: {name}.", responses(200, TEXT, 400, kind="text/html")
+            )
+        }
+        for path, name in pages.items()
+    }

@@ -1,0 +1,1 @@
+"""Routes, one file a subject. Each module makes its handlers from a `Service`."""

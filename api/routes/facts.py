@@ -1,0 +1,79 @@
+"""Facts: taking them in, reading them back, and what could not be understood."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from api import reading
+from api.cloudevents import Intake, parse
+from api.problems import BAD_REQUEST, MEDIA_TYPE, PAGE
+from api.routes.query import check_query
+from api.routes.replies import json_reply
+from api.service import Service
+from facts.events import Receipt
+
+THREAD_FROM = 32_768
+"""Bodies from this many bytes on are parsed in a thread: predictions go on meanwhile."""
+
+
+def summary(receipts: list[Receipt]) -> dict[str, Any]:
+    """Return the receipts with their counts."""
+    counts = Counter(receipt.status for receipt in receipts)
+    return {
+        "accepted": counts["accepted"],
+        "duplicate": counts["duplicate"],
+        "quarantined": counts["quarantined"],
+        "receipts": receipts,
+    }
+
+
+async def _parse(request: Request[Any, Any, Any]) -> Intake:
+    body = await request.body()
+    headers = {
+        name.decode("latin-1").lower(): value.decode("latin-1")
+        for name, value in request.scope["headers"]
+    }
+    if len(body) < THREAD_FROM:
+        return parse(headers, body)
+    return await asyncio.to_thread(parse, headers, body)
+
+
+def handlers(service: Service) -> list[HTTPRouteHandler]:
+    """Return the handlers."""
+    desk = service.facts
+
+    @post("/v1/facts", name="record", status_code=200)
+    async def record(request: Request[Any, Any, Any]) -> ASGIResponse:
+        intake = await _parse(request)
+        receipts = await desk.record(intake.items) if intake.items else []
+        content = summary(receipts)
+        if intake.broken is None:
+            return json_reply(content)
+        problem = {
+            "type": f"{PAGE}#{BAD_REQUEST.slug}",
+            "title": BAD_REQUEST.title,
+            "status": BAD_REQUEST.status,
+            "detail": f"{intake.broken}; the body was put into quarantine as it came",
+            "instance": "/v1/facts",
+        }
+        response = json_reply({**problem, **content}, BAD_REQUEST.status)
+        response.headers["content-type"] = MEDIA_TYPE
+        return response
+
+    @get("/v1/facts", name="facts")
+    async def facts(request: Request[Any, Any, Any]) -> ASGIResponse:
+        query = check_query(request, reading.FACTS_QUERY)
+        wanted = reading.facts_query(query, service.now())
+        return json_reply(await service.desk.run(lambda: reading.facts(desk.store, wanted)))
+
+    @get("/v1/quarantine", name="quarantine")
+    async def quarantine(request: Request[Any, Any, Any]) -> ASGIResponse:
+        query = check_query(request, reading.QUARANTINE_QUERY)
+        wanted = reading.quarantine_query(query)
+        return json_reply(await service.desk.run(lambda: reading.quarantine(desk.store, wanted)))
+
+    return [record, facts, quarantine]

@@ -1,0 +1,51 @@
+"""Health: whether the process is alive, and what it answers from."""
+
+from typing import Any
+
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from api.routes.replies import json_bytes, json_reply
+from api.service import Service
+
+LIVE = b'{"status":"live"}'
+
+
+def readiness(service: Service) -> dict[str, Any]:
+    """Return what the service answers from, and everything that is not as it should be."""
+    served, facts, run = service.serving.current, service.facts, service.learning.last
+    release = served.answerer.release
+    troubles = [
+        *([f"models: {served.answerer.degraded}"] if served.answerer.degraded else []),
+        *([f"facts: {facts.reason}"] if facts.reason else []),
+        *([f"learning: {run.reason}"] if run.state == "failed" else []),
+    ]
+    return {
+        "status": "degraded" if troubles else "ready",
+        "reasons": troubles,
+        "domain": service.domain.name,
+        "predictions": {
+            "path": served.path,
+            "release": release.id if release else None,
+            "as_of": release.as_of.isoformat() if release else None,
+            "degraded": served.answerer.degraded,
+            "refused": service.serving.refused,
+        },
+        "facts": {"available": facts.reason is None, "reason": facts.reason},
+        "learning": run,
+    }
+
+
+def handlers(service: Service) -> list[HTTPRouteHandler]:
+    """Return the handlers."""
+
+    @get("/health/live", name="live")
+    async def live() -> ASGIResponse:
+        return json_bytes(LIVE)
+
+    @get("/health/ready", name="ready")
+    async def ready() -> ASGIResponse:
+        return json_reply(readiness(service))
+
+    return [live, ready]

@@ -1,0 +1,73 @@
+"""POST /v1/predictions/{label}: what one thing, or many, will bring. The hot path."""
+
+from datetime import datetime
+from itertools import count
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+from litestar import Request, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from api.asking import parse_time
+from api.drafts import Draft, DraftChecker
+from api.errors import RequestError
+from api.routes.replies import json_bytes, read
+from api.schemas import PredictionRequest
+from api.service import Service
+from api.serving import Served
+
+THREAD_FROM = 8
+"""Batches of this many drafts and more are computed in the pool, not on the event loop."""
+
+_decoder = msgspec.json.Decoder(PredictionRequest)
+_encode = msgspec.json.Encoder().encode
+
+
+def handlers(service: Service) -> list[HTTPRouteHandler]:
+    """Return the handler for the domain's label."""
+    checker = DraftChecker(service.domain.draft)
+    serving, limit = service.serving, service.settings.batch_limit
+    boot, numbers = token_hex(6), count(1)
+
+    def one(served: Served, wanted: PredictionRequest, draft: Draft, place: str) -> bytes:
+        draft = checker.check(draft, place)
+        prediction = served.answerer.predict(
+            draft,
+            at=_moment(wanted.at) or checker.moment(draft),
+            levels=wanted.levels,
+            thresholds=wanted.thresholds,
+            worlds=wanted.worlds,
+        )
+        return b'{"id":"%s-%x",%s' % (boot.encode(), next(numbers), _encode(prediction)[1:])
+
+    def many(served: Served, wanted: PredictionRequest, drafts: list[dict[str, Any]]) -> bytes:
+        parts = [one(served, wanted, draft, f"drafts[{i}]") for i, draft in enumerate(drafts)]
+        return b'{"predictions":[%s],%s' % (b",".join(parts), served.tail)
+
+    @post(f"/v1/predictions/{service.domain.label}", name="predict")
+    async def predict(request: Request[Any, Any, Any]) -> ASGIResponse:
+        wanted = await read(request, _decoder)
+        served = serving.current
+        if wanted.draft is not None and wanted.drafts is None:
+            reply = one(served, wanted, wanted.draft, "draft")
+            return json_bytes(b"%s,%s" % (reply[:-1], served.tail))
+        drafts = wanted.drafts
+        if drafts is None or wanted.draft is not None:
+            raise RequestError(
+                "send one draft or several drafts",
+                [("draft", 'exactly one of "draft" and "drafts" is needed')],
+            )
+        if len(drafts) > limit:
+            wrong = f"{len(drafts)} drafts; at most {limit} in one request"
+            raise RequestError("too many drafts", [("drafts", wrong)])
+        if len(drafts) < THREAD_FROM:
+            return json_bytes(many(served, wanted, drafts))
+        return json_bytes(await service.desk.run(lambda: many(served, wanted, drafts)))
+
+    return [predict]
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_time(text, "at") if text is not None else None

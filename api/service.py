@@ -1,0 +1,48 @@
+"""Everything a running service holds, handed to the routes as one object."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from api.desk import Desk
+from api.facts_desk import FactsDesk
+from api.learning import Learning
+from api.serving import Serving
+from api.settings import Settings
+from worlds.domain import Domain
+
+type Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the time now."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the routes need.
+
+    Parameters
+    ----------
+    settings, domain
+        How it runs and what it is about.
+    serving
+        The models in force.
+    desk
+        Where questions are computed.
+    facts
+        The fact store, or why there is none.
+    learning
+        The supervised learning process.
+    now
+        The clock.
+    """
+
+    settings: Settings
+    domain: Domain
+    serving: Serving
+    desk: Desk
+    facts: FactsDesk
+    learning: Learning
+    now: Clock = utc_now
