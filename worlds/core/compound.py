@@ -10,6 +10,7 @@ sin(w (k + 1/2)) / (2 sin(w / 2)) + 1/2, so that only the truncation of the seri
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,9 +24,10 @@ from worlds.core.distributions import (
     Mixture,
     PmfTable,
     Point,
-    check_levels,
     rescaled,
+    whole_quantile,
 )
+from worlds.core.interpolation import cubic
 from worlds.errors import QuestionError
 
 TAIL = 1e-10
@@ -34,10 +36,11 @@ EXACT_RANGE = 8192
 """Ranges up to this many whole numbers are inverted by the discrete transform."""
 SINGLE = 1e-8
 """Probability of exactly one item from which on that case is kept out of the series."""
+ITEM_POINTS = 1025
 TERMS = (256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Severity:
     """The size of one item, given parameters that all items of a world share.
 
@@ -56,11 +59,46 @@ class Severity:
         """Return the mean of one item."""
         return float(sum(w * part.mean() for w, part in zip(self.weights, self.parts, strict=True)))
 
-    def cf(self, frequency: Floats) -> Complexes:
-        """Return the characteristic function of one item."""
-        z = np.exp(1j * frequency)
-        parts = [part.pgf(z) for part in self.parts]
-        return np.asarray(np.tensordot(self.weights, np.array(parts), 1))
+    def var(self) -> float:
+        """Return the variance of one item."""
+        return compound_moments(Point(1.0), self)[1]
+
+    def quantile(self, p: ArrayLike) -> Floats:
+        """Return the smallest whole k with P(one item <= k) >= p."""
+        return whole_quantile(self.cdf, p, self.mean(), self.var())
+
+    def sample(self, rng: np.random.Generator, size: int) -> Floats:
+        """Return draws of one item, each with its own node."""
+        return self.sample_sum(np.ones(size), rng)
+
+    def cdf(self, x: ArrayLike) -> Floats:
+        """Return P(one item <= x) for x >= 0, from a table (see `table_error`)."""
+        k = np.floor(np.asarray(x, float))
+        table, last = self._table
+        place = np.log1p(np.maximum(k, 0.0)) * ((len(table) - 1) / np.log1p(last))
+        return np.asarray(np.where(k >= last, 1.0, np.clip(cubic(table, place), 0.0, 1.0)))
+
+    @cached_property
+    def table_error(self) -> float:
+        """Twice the largest error of the table at the middle of every eighth step."""
+        table, last = self._table
+        place = np.arange(1.5, len(table) - 2, 8.0)
+        k = np.expm1(place * (np.log1p(last) / (len(table) - 1)))
+        return 2 * float(np.abs(cubic(table, place) - self._exact(k)).max())
+
+    def _exact(self, k: Floats) -> Floats:
+        values = [getattr(part, "smooth_cdf", part.cdf)(k) for part in self.parts]
+        return np.asarray(np.tensordot(self.weights, np.array(values), 1))
+
+    @cached_property
+    def _table(self) -> tuple[Floats, float]:
+        last = upper_end(Point(1.0), self, compound_moments(Point(1.0), self))
+        k = np.expm1(np.linspace(0.0, np.log1p(last), ITEM_POINTS))
+        return self._exact(k), last
+
+    def pgfs(self, z: Complexes) -> Complexes:
+        """Return the generating function of every node, array (V, len(z))."""
+        return np.array([part.pgf(z) for part in self.parts])
 
     def scaled(self, factor: float) -> "Severity":
         """Return the severity with every intensity times `factor`."""
@@ -76,21 +114,39 @@ class Severity:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CosSum:
-    """A non-negative whole-valued sum given by its COS coefficients.
+class SeriesSum:
+    """A non-negative whole-valued sum, inverted by a cosine series and tabulated.
 
     P(S <= k) = atom + single F(k) + A_0 / 2 x + sum_j A_j sin(w_j x) / (2 sin(w_j / 2))
     at x = k + 1/2 and w_j = j pi / upper: nothing at all, exactly one item (whose density may be
     infinite at zero, where a series would converge slowly), and the series for two or more.
+
+    Parameters
+    ----------
+    atom, single
+        The mass at zero that is not in `single`, and the probability of exactly one item.
+    item
+        What one item brings.
+    upper
+        End of the range.
+    series
+        Values of the series at equal steps over [0, upper].
+    moments
+        Mean and variance in closed form.
+    error
+        Bound on the error of every cumulative probability.
+    terms
+        Number of terms of the series.
     """
 
     atom: float
     single: float
     item: Severity
     upper: float
-    coefficients: Floats
+    series: Floats
     moments: tuple[float, float]
-    error: float
+    error: float = 1.0
+    terms: int = 0
     method: str = "pgf inversion (COS)"
 
     def mean(self) -> float:
@@ -104,51 +160,19 @@ class CosSum:
     def cdf(self, x: ArrayLike) -> Floats:
         """Return P(S <= x), within `error`."""
         k = np.floor(np.asarray(x, float))
-        points = np.clip(k + 0.5, 0.0, self.upper)
-        omega = np.arange(1.0, len(self.coefficients)) * (np.pi / self.upper)
-        waves = np.sin(points[..., None] * omega) @ self._amplitudes(omega)
-        total = self.atom + self.coefficients[0] / 2 * points + waves + self._one(k)
-        total = np.where(k + 0.5 >= self.upper, 1.0, np.clip(total, 0.0, 1.0))
-        return np.asarray(np.where(k < 0, 0.0, np.maximum(total, self.atom + self._one(k))))
-
-    def _amplitudes(self, omega: Floats) -> Floats:
-        return np.asarray(self.coefficients[1:] / (2 * np.sin(omega / 2)))
-
-    def _one(self, k: Floats) -> Floats:
-        if self.single == 0:
-            return np.zeros_like(k)
-        parts = [part.cdf(k) for part in self.item.parts]
-        return np.asarray(self.single * np.tensordot(self.item.weights, np.array(parts), 1))
-
-    def table(self) -> tuple[Floats, Floats]:
-        """Return points and cdf on a uniform grid, by one sine transform."""
-        size = len(self.coefficients)
-        omega = np.arange(1.0, size) * (np.pi / self.upper)
-        waves = fft.dst(self._amplitudes(omega), type=1) / 2
-        points = np.arange(1, size) * self.upper / size
-        values = self.atom + self.coefficients[0] / 2 * points + waves + self._one(points)
-        points = np.concatenate([[0.0], points, [self.upper]])
-        values = np.concatenate([[self.atom], values, [1.0]])
-        return points, np.clip(np.maximum.accumulate(values), 0.0, 1.0)
+        one = self.single * self.item.cdf(k) if self.single > 0 else np.zeros_like(k)
+        place = np.clip(k + 0.5, 0.0, self.upper) * ((len(self.series) - 1) / self.upper)
+        rest = np.maximum(cubic(self.series, place), 0.0)
+        total = np.where(k + 0.5 >= self.upper, 1.0, np.minimum(self.atom + one + rest, 1.0))
+        return np.asarray(np.where(k < 0, 0.0, total))
 
     def quantile(self, p: ArrayLike) -> Floats:
         """Return the smallest whole k with P(S <= k) >= p."""
-        levels = check_levels(p)
-        points, values = self.table()
-        right = np.searchsorted(values, levels)
-        low = np.floor(points[np.maximum(right - 2, 0)]) - 1
-        high = np.ceil(points[np.minimum(right + 1, len(points) - 1)])
-        while (high - low > 1).any():
-            middle = np.floor((low + high) / 2)
-            enough = self.cdf(middle) >= levels
-            high, low = np.where(enough, middle, high), np.where(enough, low, middle)
-        return np.maximum(high, 0.0)
+        return whole_quantile(self.cdf, p, *self.moments)
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
-        """Return draws by inversion on the grid."""
-        points, values = self.table()
-        draws = np.interp(rng.uniform(self.atom, 1.0, size), values, points)
-        return np.where(rng.uniform(size=size) < self.atom, 0.0, np.ceil(draws - 0.5))
+        """Return draws by inversion."""
+        return self.quantile(np.clip(rng.uniform(size=size), 1e-12, 1 - 1e-12))
 
 
 def compound(count: Count, severity: Severity, tolerance: float = 1e-5) -> Distribution:
@@ -166,7 +190,7 @@ def compound(count: Count, severity: Severity, tolerance: float = 1e-5) -> Distr
     Returns
     -------
     Distribution
-        `Point` for points, `PmfTable` on small ranges, else `CosSum` with its error.
+        `Point` for points, `PmfTable` on small ranges, else `SeriesSum` with its error.
 
     Raises
     ------
@@ -183,20 +207,23 @@ def compound(count: Count, severity: Severity, tolerance: float = 1e-5) -> Distr
     if moments[0] == 0:
         return Point(0.0)
     upper = upper_end(count, severity, moments)
-    transform = _transform(count, severity)
     if upper <= EXACT_RANGE:
-        return _invert_fft(transform, upper)
-    return _invert_cos(transform, _start(count, severity, upper, moments), tolerance)
+        return _invert_fft(partial(_rest, count, severity, 0.0, 0.0), upper)
+    start = _start(count, severity, upper, moments)
+    rest = partial(_rest, count, severity, start.atom, start.single)
+    return _invert_cos(rest, start, tolerance)
 
 
-def _start(count: Count, severity: Severity, upper: float, moments: tuple[float, float]) -> CosSum:
+def _start(
+    count: Count, severity: Severity, upper: float, moments: tuple[float, float]
+) -> SeriesSum:
     """Return what stays outside the series: the mass at zero and the case of one item."""
     single = float(count.pmf(1.0))
     if single < SINGLE or any(isinstance(part, Point) for part in severity.parts):
         single = 0.0
     atom = _mass_at_zero(count, severity)
     atom -= single * float(severity.weights @ [float(part.cdf(0.0)) for part in severity.parts])
-    return CosSum(atom, single, severity, upper, np.zeros(0), moments, 1.0)
+    return SeriesSum(atom, single, severity, upper, np.zeros(2), moments)
 
 
 def _mass_at_zero(count: Count, severity: Severity) -> float:
@@ -215,15 +242,13 @@ def compound_moments(count: Count, severity: Severity) -> tuple[float, float]:
     return mean, float(severity.weights @ (within + between))
 
 
-def _transform(count: Count, severity: Severity) -> Callable[[Floats], Complexes]:
-    def transform(frequency: Floats) -> Complexes:
-        z = np.exp(1j * frequency)
-        total = np.zeros(len(frequency), complex)
-        for weight, part in zip(severity.weights, severity.parts, strict=True):
-            total += weight * count.pgf(part.pgf(z))
-        return total
-
-    return transform
+def _rest(
+    count: Count, severity: Severity, atom: float, single: float, frequency: Floats
+) -> Complexes:
+    """Return the characteristic function of the sum less the parts kept out of the inversion."""
+    inner = severity.pgfs(np.exp(1j * frequency))
+    outer = np.array([count.pgf(row) for row in inner])
+    return np.asarray(severity.weights @ (outer - single * inner) - atom)
 
 
 def upper_end(count: Count, severity: Severity, moments: tuple[float, float]) -> float:
@@ -262,25 +287,50 @@ def _invert_fft(transform: Callable[[Floats], Complexes], upper: float) -> PmfTa
 
 
 def _invert_cos(
-    transform: Callable[[Floats], Complexes], start: CosSum, tolerance: float
-) -> CosSum:
+    rest: Callable[[Floats], Complexes], start: SeriesSum, tolerance: float
+) -> SeriesSum:
     ends = np.geomspace(1.0, start.upper, 65)[:-1]
     points = np.concatenate([[0.0], ends, np.linspace(0, start.upper, 193)[1:-1]])
     last: Floats | None = None
-    current = start
+    current, coefficients = start, np.zeros(0)
     for limit in TERMS:
-        known, terms = len(current.coefficients), min(limit, int(start.upper))
+        known, terms = len(coefficients), min(limit, int(start.upper))
         if terms <= known:
             break
         omega = np.arange(known, terms, dtype=float) * (np.pi / start.upper)
-        rest = transform(omega).real - start.atom - start.single * start.item.cf(omega).real
-        grown = np.concatenate([current.coefficients, 2 / start.upper * rest])
-        current = replace(current, coefficients=grown)
+        coefficients = np.concatenate([coefficients, 2 / start.upper * rest(omega).real])
+        current = replace(current, series=_sum_series(coefficients, start.upper), terms=terms)
         values = current.cdf(points)
         if last is not None:
             error = 2 * float(np.abs(values - last).max()) + TAIL
-            current = replace(current, error=error)
-            if error <= tolerance:
+            error += start.single * start.item.table_error if start.single > 0 else 0.0
+            current = replace(current, error=error + _table_error(current, coefficients))
+            if current.error <= tolerance:
                 break
         last = values
     return current
+
+
+def _sum_series(coefficients: Floats, upper: float) -> Floats:
+    """Return the series at equal steps over [0, upper], by one sine transform."""
+    size = max(4 * len(coefficients), 4096)
+    amplitudes = np.zeros(size - 1)
+    amplitudes[: len(coefficients) - 1] = _amplitudes(coefficients, upper)
+    waves = fft.dst(amplitudes, type=1) / 2
+    line = coefficients[0] / 2 * np.linspace(0.0, upper, size + 1)
+    return np.asarray(line + np.concatenate([[0.0], waves, [0.0]]))
+
+
+def _amplitudes(coefficients: Floats, upper: float) -> Floats:
+    omega = np.arange(1.0, len(coefficients)) * (np.pi / upper)
+    return np.asarray(coefficients[1:] / (2 * np.sin(omega / 2)))
+
+
+def _table_error(total: SeriesSum, coefficients: Floats) -> float:
+    """Return how far interpolation in the table is from the series itself, at 32 points."""
+    points = np.floor(np.geomspace(1.0, total.upper - 1, 32)) + 0.5
+    omega = np.arange(1.0, len(coefficients)) * (np.pi / total.upper)
+    waves = np.sin(points[:, None] * omega) @ _amplitudes(coefficients, total.upper)
+    place = points * ((len(total.series) - 1) / total.upper)
+    exact = coefficients[0] / 2 * points + waves
+    return float(np.abs(cubic(total.series, place) - exact).max())

@@ -161,9 +161,10 @@ class CountMixture:
     def cdf(self, x: ArrayLike) -> Floats:
         """Return P(X <= x); the continuous extension in x is that of whole numbers below."""
         k = np.floor(np.asarray(x, float))
-        return self._smooth_cdf(k)
+        return self.smooth_cdf(k)
 
-    def _smooth_cdf(self, k: Floats) -> Floats:
+    def smooth_cdf(self, k: Floats) -> Floats:
+        """Return the cdf continued smoothly between whole numbers, for interpolation."""
         parts = negative_binomial_cdf(k[..., None], self.means, self.sizes)
         return np.asarray(np.clip(parts @ self.weights, 0.0, 1.0))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from worlds.core.compound import CosSum, Severity, compound, upper_end
+from worlds.core.compound import SeriesSum, Severity, compound, upper_end
 from worlds.core.distributions import Count, CountMixture, Mixture, PmfTable, Point
 from worlds.errors import QuestionError
 
@@ -39,7 +39,7 @@ def test_large_sums_agree_with_convolution(mean: float, size: float) -> None:
     """A few items of hundreds of likes: many atoms, heavy tails, an infinite slope at zero."""
     count, item = CountMixture.of(2.0, 8.0), CountMixture.of(mean, size)
     found = compound(count, one(item))
-    assert isinstance(found, CosSum)
+    assert isinstance(found, SeriesSum)
     span = int(12 * mean)
     reference = by_convolution(count, item, span, 30)
     k = np.unique(np.concatenate([[0, 1, 2, 5], np.linspace(10, span - 1, 200).astype(int)]))

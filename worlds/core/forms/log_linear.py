@@ -20,7 +20,7 @@ from worlds.errors import SnapshotError
 
 MAX_ALTERNATIVES = 32
 SHARED_NODES = 8
-INNER_NODES = 12
+INNER_NODES = 8
 UNKNOWN = ""
 """Label of a category that nobody stated: no effect has this name, so it counts as unseen."""
 
