@@ -1,13 +1,13 @@
 """From beliefs about quantities to the worlds of a question. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
 from worlds.core.compound import Severity, compound
-from worlds.core.distributions import Count, Distribution, Mixture, PmfTable, Point
+from worlds.core.distributions import Count, Distribution, PmfTable, Point
 from worlds.core.outcome import Outcome, World
 from worlds.core.questions import (
     Amount,
@@ -189,10 +189,8 @@ def _inside(
 
 
 def _marginal(content: Count | Severity) -> Distribution:
-    if isinstance(content, Severity):
-        return (
-            content.parts[0] if len(content.parts) == 1 else Mixture(content.weights, content.parts)
-        )
+    if isinstance(content, Severity) and len(content.parts) == 1:
+        return content.parts[0]
     return content
 
 
@@ -207,8 +205,3 @@ def elicited(
         )
         for model, value in models.items()
     }
-
-
-def names_of(questions: Iterable[Question]) -> list[str]:
-    """Return the names of questions in order."""
-    return [question.name for question in questions]
