@@ -264,9 +264,10 @@ def _places(rng: np.random.Generator, n: int) -> tuple[Ints, Floats, Floats]:
 
 def _level(rng: np.random.Generator, hours: int, burst: tuple[int, int]) -> Floats:
     """Return the log level of likes per hour: a slow walk, and one viral burst."""
-    level = np.cumsum(rng.normal(0, 0.012, hours))
+    level: Floats = np.cumsum(rng.normal(0, 0.012, hours))
     level[slice(*burst)] += np.log(BURST_FACTOR)
-    return level - level[-1] * 0.5
+    level -= level[-1] * 0.5
+    return level
 
 
 def _likes(rng: np.random.Generator, mean: Floats) -> tuple[Ints, Ints]:
