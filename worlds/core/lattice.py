@@ -11,6 +11,7 @@ lattice (sizes up to `LARGEST_SIZE`); `mixture_over` serves every size, more slo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,30 +109,40 @@ class NegBinLattice:
 
     def mix(self, parts: Sequence[LogMean]) -> CdfTable:
         """Return the mixture over uncertain log means."""
-        values = np.zeros(len(GRID))
+        start, weights = spread(parts)
+        values = weights @ self._table[start : start + len(weights)]
         first = second = 0.0
         for part in parts:
-            start, weights = spread(part.mean, part.sd)
-            values += part.weight * (weights @ self._table[start : start + len(weights)])
-            mean = np.exp(part.mean + part.sd**2 / 2)
-            square = np.exp(2 * part.mean + 2 * part.sd**2)
+            mean = exp(min(part.mean + part.sd**2 / 2, 300.0))
             first += part.weight * mean
+            square = exp(min(2 * part.mean + 2 * part.sd**2, 600.0))
             second += part.weight * (mean + square * (1 + 1 / self.size))
-        return CdfTable(np.clip(values, 0.0, 1.0), (float(first), float(second - first**2)))
+        moments = (first, second - first**2)
+        return CdfTable(np.minimum(np.maximum(values, 0.0), 1.0).astype(float), moments)
 
 
-def spread(mean: float, sd: float) -> tuple[int, NDArray[np.float32]]:
-    """Return the first node and the weights that a normal log mean puts on the lattice."""
-    centre = (min(max(mean, LOW), HIGH) - LOW) / STEP
-    if sd < 0.8 * STEP:
-        left = min(max(int(centre), 2), len(NODES) - 4)
-        return left - 2, _match_moments(centre - left, sd / STEP)
-    reach = int(6.5 * sd / STEP) + 1
-    start = max(int(centre) - reach, 0)
-    stop = min(int(centre) + reach + 2, len(NODES))
-    z = (np.arange(start, stop) - centre) * (STEP / sd)
-    weights = np.exp(-0.5 * z * z).astype(np.float32)
-    return start, weights / weights.sum()
+def spread(parts: Sequence[LogMean]) -> tuple[int, NDArray[np.float32]]:
+    """Return the first node and the weights that uncertain log means put on the lattice."""
+    wide = [part for part in parts if part.sd >= 0.8 * STEP]
+    ends = [(_place(part.mean), 6.5 * part.sd / STEP + 3) for part in parts]
+    start = max(int(min(centre - reach for centre, reach in ends)), 0)
+    stop = min(int(max(centre + reach for centre, reach in ends)) + 4, len(NODES))
+    weights = np.zeros(stop - start, np.float32)
+    if wide:
+        table = np.array([(part.weight, _place(part.mean), STEP / part.sd) for part in wide])
+        z = (np.arange(start, stop) - table[:, 1:2]) * table[:, 2:3]
+        mass = np.exp(-0.5 * z * z)
+        weights += (table[:, 0] / mass.sum(1)) @ mass
+    for part in parts:
+        if part.sd < 0.8 * STEP:
+            left = min(max(int(_place(part.mean)), 2), len(NODES) - 4)
+            six = _match_moments(_place(part.mean) - left, part.sd / STEP)
+            weights[left - 2 - start : left + 4 - start] += part.weight * six
+    return start, weights
+
+
+def _place(mean: float) -> float:
+    return (min(max(mean, LOW), HIGH) - LOW) / STEP
 
 
 def _match_moments(mean: float, sd: float) -> NDArray[np.float32]:

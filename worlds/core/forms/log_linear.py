@@ -5,24 +5,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import product
+from math import sqrt
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from worlds.core.compound import Severity
 from worlds.core.distributions import CountMixture, Floats
 from worlds.core.features import Alternatives, Features, from_json, to_json
 from worlds.core.forms.base import Arrays, Meta, register
+from worlds.core.forms.population import shared_nodes, stratified
 from worlds.core.lattice import LARGEST_SIZE, CdfTable, LogMean, NegBinLattice, mixture_over
 from worlds.errors import SnapshotError
 
 MAX_ALTERNATIVES = 32
-SHARED_NODES = 8
-INNER_NODES = 8
 UNKNOWN = ""
 """Label of a category that nobody stated: no effect has this name, so it counts as unseen."""
+
+
+type Terms = list[tuple[int, float]]
+"""Columns of the effects that apply, each with the value it is multiplied by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,26 +116,37 @@ class LogLinear:
     def log_mean(self, features: Features, at: datetime | None = None) -> list[LogMean]:
         """Return the log mean: one normal for every combination of uncertain labels.
 
-        Labels never seen, missing features and time beyond the reference widen it.
+        Labels never seen, missing features and time beyond the reference widen it. Of very many
+        combinations the most probable ones are kept.
         """
-        base, variance, open_categories = self._common(features)
-        variance += self._drift_variance(at)
-        if not open_categories:
-            return [_normal(1.0, base, variance)]
-        parts = []
-        for combination in product(*(alternatives for _, alternatives in open_categories)):
-            draws, extra, weight = base, variance, 1.0
-            for (category, _), (label, prob) in zip(open_categories, combination, strict=True):
-                weight *= prob
-                column = self._index.get(f"{category}={label}")
-                if column is None:
-                    extra += self.group_sd.get(category, 0.0) ** 2
-                else:
-                    draws = draws + self.draws[column]
-            parts.append(_normal(weight, draws, extra))
-        parts = sorted(parts, key=lambda part: -part.weight)[:MAX_ALTERNATIVES]
-        total = sum(part.weight for part in parts)
-        return [LogMean(part.weight / total, part.mean, part.sd) for part in parts]
+        terms, variance, unsettled = self._terms(features)
+        parts = [(1.0, terms, variance + self._drift_variance(at))]
+        for category, alternatives in unsettled:
+            parts = [
+                (weight * prob, *self._with(more, extra, category, label))
+                for weight, more, extra in parts
+                for label, prob in alternatives
+            ]
+            parts = sorted(parts, key=_weight, reverse=True)[:MAX_ALTERNATIVES]
+        total = sum(weight for weight, _, _ in parts)
+        return [self._normal(weight / total, more, extra) for weight, more, extra in parts]
+
+    def _normal(self, weight: float, terms: Terms, variance: float) -> LogMean:
+        means, covariance = self._moments
+        mean = 0.0
+        for column, value in terms:
+            mean += value * means[column]
+            row = covariance[column]
+            for other, factor in terms:
+                variance += value * factor * row[other]
+        return LogMean(weight, mean, sqrt(variance))
+
+    @cached_property
+    def _moments(self) -> tuple[list[float], list[list[float]]]:
+        """Posterior means and covariances of the effects, as lists: a few are read at a time."""
+        draws = self.draws.astype(float)
+        covariance = np.atleast_2d(np.cov(draws, ddof=0))
+        return draws.mean(1).tolist(), covariance.tolist()
 
     def _drift_variance(self, at: datetime | None) -> float:
         if at is None:
@@ -140,14 +154,21 @@ class LogLinear:
         days = (at - self.reference).total_seconds() / 86400
         return self.drift_sd**2 * max(days, 0.0)
 
-    def _common(
-        self, features: Features
-    ) -> tuple[NDArray[np.float32], float, list[tuple[str, Alternatives]]]:
-        """Return draws and extra variance of what is settled, and the unsettled categories."""
-        base = self.draws[0]
+    def _with(
+        self, terms: Terms, variance: float, category: str, label: str
+    ) -> tuple[Terms, float]:
+        """Return terms and variance with one more label: a known effect, or an unseen one."""
+        column = self._index.get(f"{category}={label}")
+        if column is None:
+            return terms, variance + self.group_sd.get(category, 0.0) ** 2
+        return [*terms, (column, 1.0)], variance
+
+    def _terms(self, features: Features) -> tuple[Terms, float, list[tuple[str, Alternatives]]]:
+        """Return the effects that apply, the variance beyond them, the unsettled categories."""
+        terms: Terms = [(0, 1.0)]
         variance = 0.0
         unsettled = []
-        for category, sd in self.group_sd.items():
+        for category in self.group_sd:
             alternatives = features.categories.get(category, ())
             if category in self.tags:
                 labels = features.tags.get(category, ())
@@ -157,19 +178,16 @@ class LogLinear:
             else:
                 labels = tuple(label for label, _ in alternatives) or (UNKNOWN,)
             for label in labels:
-                column = self._index.get(f"{category}={label}")
-                if column is None:
-                    variance += sd**2
-                else:
-                    base = base + self.draws[column]
+                terms, variance = self._with(terms, variance, category, label)
         for name, entry in self.numbers.items():
-            effect = self.draws[self._index[f"number:{name}"]]
+            column = self._index[f"number:{name}"]
             value = features.numbers.get(name)
             if value is None:
-                variance += float(np.mean(effect**2))
+                means, covariance = self._moments
+                variance += means[column] ** 2 + covariance[column][column]
             else:
-                base = base + effect * np.float32(entry.standard(value))
-        return base, variance, unsettled
+                terms = [*terms, (column, entry.standard(value))]
+        return terms, variance, unsettled
 
     def surprises(self, features: Features) -> list[str]:
         """Return the labels never seen and the numbers outside the range of training."""
@@ -199,42 +217,37 @@ class LogLinear:
         days
             How far ahead of the reference the things come.
         """
-        rows = [settle(item, where or {}) for item in self.population] or [Features()]
-        shared = self.drift_sd**2 * max(days, 0.0)
-        for category, label in (where or {}).items():
-            if f"{category}={label}" not in self._index:
-                shared += self.group_sd.get(category, 0.0) ** 2
-        etas, weights = self._population_draws(rows, set(where or {}))
-        etas = etas + np.sqrt(shared) * self._stratified()
-        return _shared_nodes(np.exp(etas), weights, self.size)
+        where = where or {}
+        rows = [settle(item, where) for item in self.population] or [Features()]
+        unseen = sum(
+            self.group_sd.get(category, 0.0) ** 2
+            for category, label in where.items()
+            if f"{category}={label}" not in self._index
+        )
+        etas, weights = self._population_draws(rows, unseen)
+        shared = unseen + self.drift_sd**2 * max(days, 0.0)
+        etas = etas + np.sqrt(shared) * stratified(self.draws.shape[1])
+        return shared_nodes(np.exp(etas), weights, self.size)
 
-    def _stratified(self) -> Floats:
-        """Return S normal scores in a fixed shuffled order (independent of the draws)."""
-        count = self.draws.shape[1]
-        scores = special.ndtri((np.arange(count) + 0.5) / count)
-        return np.asarray(np.random.default_rng(20150131).permutation(scores))
+    def _population_draws(self, rows: list[Features], shared: float) -> tuple[Floats, Floats]:
+        """Return draws (rows, S) of the log means of the population and the row weights.
 
-    def _population_draws(self, rows: list[Features], shared: set[str]) -> tuple[Floats, Floats]:
-        """Return draws (rows, S) of the log means of the population and the row weights."""
+        Variance of a thing's own, beyond its effects and beyond what is `shared`, enters as two
+        rows one standard deviation apart on either side.
+        """
         etas, weights = [], []
         for row in rows:
-            base, variance, unsettled = self._common(row)
-            for name in shared:
-                if (
-                    row.categories.get(name)
-                    and f"{name}={row.categories[name][0][0]}" not in self._index
-                ):
-                    variance -= self.group_sd.get(name, 0.0) ** 2
+            terms, variance, unsettled = self._terms(row)
             for combination in product(*(alternatives for _, alternatives in unsettled)):
-                eta, extra, weight = base.astype(float), max(variance, 0.0), 1.0
+                more, extra, weight = terms, variance, 1.0
                 for (category, _), (label, prob) in zip(unsettled, combination, strict=True):
+                    more, extra = self._with(more, extra, category, label)
                     weight *= prob
-                    column = self._index.get(f"{category}={label}")
-                    extra += self.group_sd.get(category, 0.0) ** 2 if column is None else 0.0
-                    eta = eta if column is None else eta + self.draws[column]
-                for sign in (-1.0, 1.0) if extra > 0 else (0.0,):
-                    etas.append(eta + sign * np.sqrt(extra))
-                    weights.append(weight * (0.5 if extra > 0 else 1.0))
+                columns, values = zip(*more, strict=True)
+                eta = np.array(values) @ self.draws[list(columns)].astype(float)
+                own = np.sqrt(max(extra - shared, 0.0))
+                etas += [eta - own, eta + own]
+                weights += [weight / 2, weight / 2]
         total = np.array(weights)
         return np.array(etas), total / total.sum()
 
@@ -277,38 +290,5 @@ def settle(features: Features, where: Mapping[str, str]) -> Features:
     return Features({**features.categories, **fixed}, features.tags, features.numbers)
 
 
-def _normal(weight: float, draws: NDArray[np.float32], variance: float) -> LogMean:
-    return LogMean(weight, float(draws.mean()), float(np.sqrt(draws.var() + variance)))
-
-
-def _shared_nodes(means: Floats, weights: Floats, size: float) -> Severity:
-    """Split posterior draws into equally likely nodes by the level they give to all things.
-
-    Parameters
-    ----------
-    means
-        Array (R, S): mean of every thing of the population under every draw.
-    weights
-        Array (R,): weight of every thing.
-    size
-        Size of the negative binomial.
-    """
-    order = np.argsort(weights @ means, kind="stable")
-    parts = []
-    for chunk in np.array_split(order, min(SHARED_NODES, len(order))):
-        values = means[:, chunk].ravel()
-        probs = np.repeat(weights / len(chunk), len(chunk))
-        parts.append(_compress(values, probs, size))
-    return Severity(np.full(len(parts), 1 / len(parts)), tuple(parts))
-
-
-def _compress(values: Floats, probs: Floats, size: float) -> CountMixture:
-    """Return a mixture of few components with the same mean: bins of equal probability."""
-    order = np.argsort(values, kind="stable")
-    values, probs = values[order], probs[order]
-    middle = np.cumsum(probs) - probs / 2
-    bins = np.minimum((middle * INNER_NODES).astype(int), INNER_NODES - 1)
-    weight = np.bincount(bins, probs, INNER_NODES)
-    total = np.bincount(bins, probs * values, INNER_NODES)
-    kept = weight > 0
-    return CountMixture.of(total[kept] / weight[kept], size, weight[kept])
+def _weight(part: tuple[float, Terms, float]) -> float:
+    return part[0]
