@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import facts
 from worlds.domains.dogposts import features
 
 
@@ -46,3 +47,42 @@ def test_every_real_post_has_features(dog_posts: Path) -> None:
     assert stages == sum(row["stages"] != "" for row in rows)
     replies = sum(f.categories["reply"] == (("reply", 1.0),) for f in found)
     assert replies == sum(row["is_reply"] == "True" for row in rows)
+
+
+def draft_of(row: dict[str, str]) -> dict[str, object]:
+    """Return what an app would send of a row of the table."""
+    guesses: dict[str, float] = {}
+    for k in "123":
+        if row[f"breed{k}"]:
+            name = row[f"breed{k}"] if row[f"breed{k}_is_dog"] == "True" else "other"
+            guesses[name] = guesses.get(name, 0.0) + float(row[f"breed{k}_confidence"])
+    draft: dict[str, object] = {
+        "stages": row["stages"].split(),
+        "hashtags": row["hashtags"].split(),
+        "is_reply": row["is_reply"] == "True",
+        "rating": float(row["rating"]),
+    }
+    if row["images"]:
+        draft["images"] = int(float(row["images"]))
+    return {**draft, "breed": guesses} if guesses else draft
+
+
+@pytest.mark.slowish
+def test_imported_posts_and_drafts_of_them_have_the_same_features(
+    dog_posts: Path, tmp_path: Path
+) -> None:
+    with facts.Store.open(tmp_path / "facts.duckdb") as store:
+        report = facts.import_table(store, dog_posts, facts.load_mapping("dogposts"))
+        stored: dict[str, dict[str, object]] = {}
+        for entity, attribute, value in store.reader().values():
+            stored.setdefault(entity, {})[attribute] = value
+    assert report.quarantined <= 5
+    with dog_posts.open() as file:
+        rows = {f"post:{row['post_id']}": row for row in csv.DictReader(file)}
+    assert len(stored) >= len(rows) - 5
+    for entity, known in stored.items():
+        mine, theirs = features(known), features(draft_of(rows[entity]))
+        assert mine.tags == theirs.tags
+        assert mine.categories.keys() == theirs.categories.keys()
+        for category, alternatives in mine.categories.items():
+            assert dict(alternatives) == pytest.approx(dict(theirs.categories[category]), abs=1e-6)
