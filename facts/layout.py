@@ -1,0 +1,89 @@
+"""The layout of the fact file: its tables, columns and format version.
+
+Everything recorded is one row of ``log``, in the order it was recorded: facts, corrections,
+retractions, quarantined input, releases and erasures. Rows are never changed (only an erasure
+removes content, and says so in a row of its own). One table means one insert per commit, one hash
+chain and one archive. ``tx`` numbers the commits; all rows of a commit share ``recorded_at``, and
+its last row carries the commit's hash in ``chain``.
+
+``shadow`` says which facts a correction or retraction hides, as signed changes: it is written with
+the row that causes the change and can be rebuilt from the log.
+"""
+
+import zlib
+
+import pyarrow as pa
+
+FORMAT = 1
+
+ASSERT, CORRECT, RETRACT, QUARANTINE, RELEASE, ERASE = range(6)
+OPS = {"assert": ASSERT, "correct": CORRECT, "retract": RETRACT}
+OP_NAMES = ("assert", "correct", "retract", "quarantine", "release", "erase")
+
+_TIME: pa.DataType = pa.timestamp("us")
+LOG = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("tx", pa.int32()),
+        ("recorded_at", _TIME),
+        ("op", pa.uint8()),
+        ("source", pa.string()),
+        ("id", pa.string()),
+        ("entity", pa.string()),
+        ("ekey", pa.uint16()),
+        ("attribute", pa.string()),
+        ("kind", pa.string()),
+        ("num", pa.float64()),
+        ("num2", pa.float64()),
+        ("num3", pa.float64()),
+        ("text", pa.string()),
+        ("labels", pa.list_(pa.string())),
+        ("probs", pa.list_(pa.float64())),
+        ("nums", pa.list_(pa.float64())),
+        ("valid_from", _TIME),
+        ("valid_to", _TIME),
+        ("choice", pa.string()),
+        ("refers_source", pa.string()),
+        ("refers_id", pa.string()),
+        ("extra", pa.string()),
+        ("raw", pa.binary()),
+        ("chain", pa.binary()),
+    ]
+)
+
+_SQL_TYPES: dict[pa.DataType, str] = {
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.uint8(): "UTINYINT",
+    pa.uint16(): "USMALLINT",
+    pa.float64(): "DOUBLE",
+    pa.string(): "VARCHAR",
+    pa.binary(): "BLOB",
+    _TIME: "TIMESTAMP",
+    pa.list_(pa.string()): "VARCHAR[]",
+    pa.list_(pa.float64()): "DOUBLE[]",
+}
+
+LOG_COLUMNS = tuple(LOG.names)
+INSERT_LOG = f"INSERT INTO log VALUES ({', '.join('?' * len(LOG_COLUMNS))})"  # noqa: S608 no input
+
+
+def create_log(name: str = "log") -> str:
+    """Return the statement that creates the log table."""
+    columns = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in LOG)
+    return f"CREATE TABLE {name} ({columns})"
+
+
+CREATE = (
+    create_log(),
+    "CREATE TABLE shadow (seq BIGINT, recorded_at TIMESTAMP, step TINYINT)",
+    "CREATE TABLE meta (key VARCHAR, value VARCHAR)",
+)
+
+
+def entity_key(entity: str) -> int:
+    """Return the 16-bit key of an entity: it lets a read skip most rows without comparing text.
+
+    CRC-32 of the UTF-8 text, its low 16 bits; part of the file format.
+    """
+    return zlib.crc32(entity.encode()) & 0xFFFF
