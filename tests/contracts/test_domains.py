@@ -231,3 +231,5 @@ def test_a_draft_and_the_stored_facts_of_the_same_thing_give_the_same_features(
     expected = domain.features(draft)
     assert domain.features(row) == expected
     assert domain.features(values) == expected
+    turned = {k: v[::-1] if isinstance(v, list) else v for k, v in draft.items()}
+    assert domain.features(turned) == expected

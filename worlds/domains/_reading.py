@@ -84,10 +84,10 @@ def truth(raw: object) -> bool | None:
 
 
 def words(raw: object) -> tuple[str, ...]:
-    """Return hashtags or stage words: lower case, without ``#``, each once, at most 30.
+    """Return hashtags or stage words: lower case, without ``#``, each once, sorted, at most 30.
 
     >>> words("#AdoraBull walkies"), words(["a", "#A", 3])
-    (('adorabull', 'walkies'), ('a', '3'))
+    (('adorabull', 'walkies'), ('3', 'a'))
     """
     value = plain(raw)
     if isinstance(value, str):
@@ -95,7 +95,7 @@ def words(raw: object) -> tuple[str, ...]:
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         return ()
     found = (label(entry) for entry in _first(value, 10 * MOST_TAGS))
-    return tuple(dict.fromkeys(word for word in found if word is not None))[:MOST_TAGS]
+    return tuple(sorted({word for word in found if word is not None})[:MOST_TAGS])
 
 
 def _first(values: Iterable[object], limit: int) -> list[object]:
