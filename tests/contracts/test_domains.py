@@ -5,6 +5,7 @@ import math
 import pickle
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ import facts
 from tests.contracts.domains import DOMAINS, SHIPPED, USER_FILE
 from worlds.core.features import Features, from_json, to_json
 from worlds.domain import Domain, load_domain
+from worlds.learn import history
 
 every_domain = pytest.mark.parametrize("domain", DOMAINS, ids=lambda d: d.name)
 
@@ -233,3 +235,23 @@ def test_a_draft_and_the_stored_facts_of_the_same_thing_give_the_same_features(
     assert domain.features(values) == expected
     turned = {k: v[::-1] if isinstance(v, list) else v for k, v in draft.items()}
     assert domain.features(turned) == expected
+
+
+@every_domain
+def test_learning_sees_the_features_that_serving_sees(domain: Domain, tmp_path: Path) -> None:
+    draft = {field.name: field.example for field in domain.draft}
+    times = [field.name for field in domain.draft if field.type == "time"]
+    begin = datetime(2026, 11, 20, 19, 30, tzinfo=UTC)
+    values = {
+        field.name: facts.parse_value(stored(field.type, field.example))
+        for field in domain.draft
+        if field.name not in times
+    }
+    with facts.Store.open(tmp_path / "facts.duckdb") as store:
+        store.record([facts.Event("app", "1", f"{domain.entity}:1", values, begin)])
+        known = store.reader().last_recorded()
+        assert known is not None
+        until = begin + 2 * domain.step
+        items = history.read(domain, store.reader(), as_of=known, until=until).items
+    (learned,) = items.features
+    assert learned == domain.features({**draft, **dict.fromkeys(times, begin.isoformat())})
