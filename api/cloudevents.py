@@ -12,8 +12,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from api.errors import MediaTypeError
-from facts.errors import FactsError
-from facts.events import Event, RawBad, parse_event
+from facts import Event, FactsError, RawBad, parse_event
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

@@ -4,13 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import facts
 from api.cloudevents import Item
-from api.errors import FactsDownError
-from facts.errors import FactsError
-from facts.events import Receipt
+from api.errors import FactsDownError, RequestError
+from facts import FactsError, Receipt, Store
 
 
 class FactsDesk:
@@ -28,7 +25,7 @@ class FactsDesk:
         self.path = path
         self.reason: str | None = "it has not been opened yet"
         self._queue = queue
-        self._store: Any = None
+        self._store: Store | None = None
 
     def open(self) -> bool:
         """Open the store, made if there is none; return whether it is open. Blocking."""
@@ -36,7 +33,7 @@ class FactsDesk:
             return True
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._store = facts.Store.open(self.path, create=True, queue=self._queue)
+            self._store = Store.open(self.path, limit=self._queue)
         except (FactsError, OSError) as error:
             self.reason = str(error)
             return False
@@ -44,7 +41,7 @@ class FactsDesk:
         return True
 
     @property
-    def store(self) -> Any:
+    def store(self) -> Store:
         """The open store.
 
         Raises
@@ -63,9 +60,14 @@ class FactsDesk:
         ------
         FactsDownError
             If the store is not open.
+        RequestError
+            If they would not fit into an empty queue.
         IntakeFull
             If too much waits for the writer; nothing was taken.
         """
+        if len(items) > self._queue:
+            wrong = f"{len(items)} events; at most {self._queue} fit"
+            raise RequestError("too many events in one batch", [("body", wrong)])
         return list(await asyncio.wrap_future(self.store.submit(items)))
 
     def export(self, folder: Path, as_of: datetime) -> Path:

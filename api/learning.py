@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from api.errors import ApiError, LearnError
-from facts.errors import FactsError
+from facts import FactsError
 
 NICENESS = 10
 """Learning yields the processor to serving."""

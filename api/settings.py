@@ -29,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     domain: Text = "sniffable"
     host: Text = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
-    queue: Whole = 20_000
+    queue: Whole = 100_000
     body_limit: Whole = 4_000_000
     batch_limit: Whole = 1_000
     poll_seconds: Seconds = 0.5

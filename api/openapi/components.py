@@ -7,7 +7,7 @@ import msgspec
 
 from api.learning import Run
 from api.schemas import PredictionRequest, QuestionRequest
-from facts.events import Receipt
+from facts import Receipt
 from worlds.answer import ModelUse, Prediction
 from worlds.domain import Domain, FieldType
 

@@ -14,7 +14,7 @@ from api.problems import BAD_REQUEST, MEDIA_TYPE, PAGE
 from api.routes.query import check_query
 from api.routes.replies import json_reply
 from api.service import Service
-from facts.events import Receipt
+from facts import Receipt
 
 THREAD_FROM = 32_768
 """Bodies from this many bytes on are parsed in a thread: predictions go on meanwhile."""
