@@ -1,0 +1,106 @@
+"""What every model would have forecast: fitted on the past only, scored on what came after."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worlds.core.features import FeatureSpec
+from worlds.core.forms import CountForm, SizeForm
+from worlds.learn.protocol import CountModel, Declined, SizeModel, as_fit
+from worlds.learn.scoring import Scores, collect, score
+from worlds.learn.seeds import stream
+from worlds.learn.series import Counts, Items, aware, utc64
+
+ORIGINS = 120
+"""Most one-step forecasts of counts that are scored."""
+BLOCKS = 12
+"""Refits of a size model: each forecasts the items up to the next."""
+MOST_SCORED = 1200
+"""Most items that are scored, evenly over the blocks."""
+LEAST_BEFORE = 10
+NO_SCORE = (np.nan, np.nan, np.nan, np.nan)
+"""A forecast that a model declined to make."""
+
+type Tick = Callable[[], None]
+
+
+def origins(periods: int) -> NDArray[np.intp]:
+    """Return the periods that are forecast: evenly over the later half.
+
+    The stride is coprime to a week of hours, so that every slot of the week is met.
+    """
+    first = max(periods // 2, min(LEAST_BEFORE, periods))
+    stride = max(-(-(periods - first) // ORIGINS), 1)
+    while np.gcd(stride, 168) != 1 and stride > 1:
+        stride += 1
+    return np.arange(periods - 1, first - 1, -stride)[::-1]
+
+
+def counts(
+    model: CountModel, history: Counts, *, seed: int, tick: Tick = lambda: None
+) -> Scores | Declined:
+    """Return the scores of one-step forecasts, each fitted on everything before it.
+
+    Where the model declines its scores are nan; what is no form of counts is declined.
+    """
+    rows: list[tuple[float, float, float, float]] = []
+    chosen = origins(len(history))
+    for origin in chosen:
+        rng = stream(seed, history.quantity.name, model.name, "backtest", str(origin))
+        result = as_fit(model.fit(history.before(int(origin)), horizon=1, rng=rng))
+        tick()
+        if isinstance(result, Declined):
+            rows.append(NO_SCORE)
+            continue
+        if not isinstance(result.form, CountForm):
+            return Declined(model.name, f"{type(result.form).__name__} is no form of counts")
+        rows.append(score(result.form.count(), float(history.y[origin])))
+    begin = utc64(history.start) + chosen * np.timedelta64(history.step)
+    return collect(begin, history.y[chosen], rows)
+
+
+def size_blocks(items: Items) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return training and forecast items of every block, over the later half of the labelled.
+
+    A block is trained on the items whose label could have been ripe when the block began.
+    """
+    known = np.flatnonzero(np.isfinite(items.label))
+    first = max(len(known) // 2, min(LEAST_BEFORE, len(known)))
+    blocks = []
+    for block in np.array_split(known[first:], min(BLOCKS, max(len(known) - first, 1))):
+        if len(block) == 0:
+            continue
+        ripe = items.at + np.timedelta64(items.ripens) <= items.at[block[0]]
+        train = np.flatnonzero(ripe & (np.arange(len(items)) < block[0]))
+        most = -(-MOST_SCORED // BLOCKS)
+        step = max(len(block) // most, 1)
+        blocks.append((train, block[::step][:most]))
+    return blocks
+
+
+def sizes(
+    model: SizeModel, items: Items, spec: FeatureSpec, *, seed: int, tick: Tick = lambda: None
+) -> Scores | Declined:
+    """Return the scores of forecasts of single items, block by block.
+
+    Where the model declines its scores are nan; what is no form of sizes is declined.
+    """
+    rows: list[tuple[float, float, float, float]] = []
+    forecast: list[NDArray[np.intp]] = []
+    for number, (train, block) in enumerate(size_blocks(items)):
+        rng = stream(seed, items.quantity.name, model.name, "backtest", str(number))
+        at = aware(items.at[block[0]])
+        result = as_fit(model.fit(items.take(train), spec, at=at, rng=rng))
+        tick()
+        forecast.append(block)
+        if isinstance(result, Declined):
+            rows += [NO_SCORE] * len(block)
+            continue
+        if not isinstance(result.form, SizeForm):
+            return Declined(model.name, f"{type(result.form).__name__} is no form of sizes")
+        for i in block:
+            predicted = result.form.predict(items.features[i], aware(items.at[i]))
+            rows.append(score(predicted, float(items.label[i])))
+    chosen = np.concatenate(forecast or [np.zeros(0, np.intp)])
+    return collect(items.at[chosen], items.label[chosen], rows)

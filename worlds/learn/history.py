@@ -1,0 +1,264 @@
+"""From facts as of a time to what models are fitted on: counts per period, items with labels.
+
+A thing (an entity of the domain) begins with its earliest fact. Its features are what held when it
+began; its label is the last value known, if that was observed when ripe. Nothing recorded after
+`as_of` is read, and no thing that began at or after `until` counts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from facts import fact_value
+from worlds.core.distributions import Floats
+from worlds.core.features import Features
+from worlds.domain import Domain
+from worlds.learn.clock import MONDAY
+from worlds.learn.series import Counts, Items, Times, aware, utc64
+from worlds.simulators import is_simulated
+
+COLUMNS = (
+    "seq", "entity", "attribute", "kind", "num", "num2", "num3", "text", "labels", "probs", "nums",
+    "valid_from", "source",
+)  # fmt: skip
+MOST_ITEMS = 50_000
+"""The latest items whose features are read; all of them are counted."""
+BEGIN = "posted_at"
+"""Name under which extractors find the begin of a thing, unless a fact has that name."""
+UNKNOWN_TIME = np.datetime64("NaT", "us")
+
+
+class FactSource(Protocol):
+    """What learning needs of the facts: a `facts.Reader`, or an export of one."""
+
+    def facts(
+        self, *, as_of: datetime | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Return the visible facts as known at a time."""
+        ...
+
+    def version(self, as_of: datetime | None = None) -> tuple[int, str, int]:
+        """Return last transaction, chain hash and number of facts."""
+        ...
+
+    def last_recorded(self) -> datetime | None:
+        """Return when the last fact was recorded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything the models of a domain are fitted on, as known at a time.
+
+    Parameters
+    ----------
+    counts, items
+        What was seen before `until`.
+    until
+        End of the last complete period.
+    simulated
+        Whether any of it was sent by a simulator.
+    """
+
+    counts: Counts
+    items: Items
+    until: datetime
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Things:
+    """Things in order of their begin, and the rows of the fact table that speak of them."""
+
+    names: list[str]
+    begin: Times
+    label: Floats
+    label_at: Times
+
+
+def read(
+    domain: Domain, source: FactSource, *, as_of: datetime, until: datetime | None = None
+) -> History:
+    """Return counts and items of a domain as known at `as_of`.
+
+    Parameters
+    ----------
+    domain
+        Says which entities are things, what their label is and how features are extracted.
+    source
+        The facts.
+    as_of
+        Nothing recorded later is read.
+    until
+        End of the last complete period; held down to a whole period. Where left out: the begin
+        of the period in which the last thing began, because nobody knows whether more of that
+        period is still to come.
+    """
+    table = source.facts(as_of=as_of, columns=COLUMNS)
+    table = table.filter(pc.starts_with(table["entity"], f"{domain.entity}:"))
+    things = _things(table, domain)
+    limit = _until(things.begin, domain.step, as_of, until)
+    inside = np.flatnonzero(things.begin < utc64(limit))
+    recent = inside[-MOST_ITEMS:]
+    features = _features(table, things, recent, domain)
+    items = Items(
+        quantity=domain.quantity("size"),
+        features=features,
+        at=things.begin[recent],
+        label=_ripe(things, recent, domain.label_ripens, limit),
+        label_at=things.label_at[recent],
+        ripens=domain.label_ripens,
+    )
+    counts = _counts(domain, things.begin[inside], items, limit)
+    simulated = any(is_simulated(str(name)) for name in pc.unique(table["source"]).to_pylist())
+    return History(counts, items, limit, simulated)
+
+
+def floor(moment: datetime, step: timedelta) -> datetime:
+    """Return the begin of the period in which a moment lies; periods are aligned to UTC."""
+    return moment - (moment - MONDAY) % step
+
+
+def _things(table: pa.Table, domain: Domain) -> _Things:
+    """Return begin and last label of every entity that has more than labels."""
+    codes = table["entity"].combine_chunks().dictionary_encode()
+    if len(codes) == 0:
+        empty = np.array([], "datetime64[us]")
+        return _Things([], empty, np.array([]), empty)
+    names = codes.dictionary.to_pylist()
+    entity = codes.indices.to_numpy()
+    when = _times(table["valid_from"])
+    is_label = pc.equal(table["attribute"], domain.label).to_numpy(zero_copy_only=False)
+    latest = np.iinfo(np.int64).max
+    begin = np.full(len(names), latest)
+    np.minimum.at(begin, entity[~is_label], when[~is_label].astype(np.int64))
+    label = np.full(len(names), np.nan)
+    label_at = np.full(len(names), UNKNOWN_TIME)
+    rows = np.flatnonzero(is_label)
+    rows = rows[np.lexsort((table["seq"].to_numpy()[rows], when[rows]))]
+    label[entity[rows]] = _numbers(table, rows)
+    label_at[entity[rows]] = when[rows]
+    order = np.lexsort((np.array(names), begin))
+    order = order[begin[order] < latest]
+    return _Things(
+        [names[i] for i in order],
+        begin[order].astype("datetime64[us]"),
+        label[order],
+        label_at[order],
+    )
+
+
+def _times(column: pa.ChunkedArray) -> Times:
+    return column.cast(pa.timestamp("us")).to_numpy().astype("datetime64[us]")
+
+
+def _numbers(table: pa.Table, rows: NDArray[np.intp]) -> Floats:
+    """Return labels as numbers; uncertain ones by their centre, others as nan."""
+    part = table.take(rows)
+    numbers = part["num"].to_numpy(zero_copy_only=False).astype(float)
+    kinds = part["kind"].to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(kinds != "exact"):
+        raw = fact_value(part.slice(row, 1).to_pylist()[0]).to_json()
+        ends = (raw.get("lo"), raw.get("hi"))
+        centre = raw.get("mean") if None in ends else (float(ends[0]) + float(ends[1])) / 2
+        numbers[row] = np.nan if centre is None else float(centre)
+    return np.asarray(np.where(numbers >= 0, np.round(numbers), np.nan))
+
+
+def _ripe(
+    things: _Things, chosen: NDArray[np.intp], ripens: timedelta, until: datetime
+) -> Floats:
+    """Return labels that were observed when ripe, of things that were ripe by `until`."""
+    final = things.begin[chosen] + np.timedelta64(ripens)
+    observed = things.label_at[chosen]
+    ripe = (observed >= final) & (final <= utc64(until))
+    return np.asarray(np.where(ripe, things.label[chosen], np.nan))
+
+
+def _until(
+    begin: Times, step: timedelta, as_of: datetime, until: datetime | None
+) -> datetime:
+    if until is not None:
+        return floor(until, step)
+    known = begin[begin < utc64(as_of)]
+    last = aware(known[-1]) if len(known) else as_of
+    return floor(last, step)
+
+
+def _features(
+    table: pa.Table, things: _Things, chosen: NDArray[np.intp], domain: Domain
+) -> list[Features]:
+    """Return the features of things from what held when they began: their earliest values."""
+    place = {things.names[i]: number for number, i in enumerate(chosen)}
+    rows: list[dict[str, object]] = [
+        {BEGIN: aware(things.begin[i])} for i in chosen
+    ]
+    for name, attribute, value in _earliest(table, domain.label):
+        number = place.get(name)
+        if number is not None:
+            rows[number][attribute] = value
+    return [domain.features(row) for row in rows]
+
+
+def _earliest(table: pa.Table, label: str) -> Iterator[tuple[str, str, object]]:
+    """Yield entity, attribute and value of all but labels, ending with the earliest valid one.
+
+    Of values valid from the same time the one recorded last counts.
+    """
+    kept = table.filter(pc.not_equal(table["attribute"], label))
+    order = np.lexsort((kept["seq"].to_numpy(), -_times(kept["valid_from"]).astype(np.int64)))
+    kept = kept.take(order).drop_columns(["seq", "valid_from", "source"])
+    for row in kept.to_pylist():
+        yield row["entity"], row["attribute"], _plain(row)
+
+
+def _plain(row: Mapping[str, Any]) -> object:
+    value = fact_value(row)
+    return value.to_json() if value.kind != "exact" else value.value  # type: ignore[attr-defined]
+
+
+def _counts(domain: Domain, begin: Times, items: Items, until: datetime) -> Counts:
+    """Return counts from the first complete period on, with the shares of the latest items."""
+    quantity, step = domain.quantity("count"), domain.step
+    if len(begin) == 0:
+        return Counts(quantity, until, step, np.zeros(0))
+    first = aware(begin[0])
+    start = floor(first, step)
+    start = start if start == first else start + step
+    n = max((until - start) // step, 0)
+    start = min(start, until)
+    y = np.bincount(_period(begin, start, step, n), minlength=n + 1)[:n].astype(float)
+    shares = {name: _share(name, items, start, step, n) for name in domain.shares}
+    return Counts(quantity, start, step, y, shares)
+
+
+def _period(begin: Times, start: datetime, step: timedelta, n: int) -> NDArray[np.intp]:
+    """Return the period of every thing; n for those before the start."""
+    index = (begin - utc64(start)) // np.timedelta64(step)
+    return np.where(index < 0, n, np.minimum(index, n)).astype(np.intp)
+
+
+def _share(
+    category: str, items: Items, start: datetime, step: timedelta, n: int
+) -> tuple[tuple[str, ...], Floats]:
+    """Return labels and expected counts (n, L): uncertain labels count by their probability."""
+    period = _period(items.at, start, step, n)
+    pairs = [
+        (place, label, prob)
+        for place, item in zip(period, items.features, strict=True)
+        for label, prob in item.categories.get(category, ())
+        if place < n
+    ]
+    labels = tuple(sorted({label for _, label, _ in pairs}))
+    index = {label: i for i, label in enumerate(labels)}
+    soft = np.zeros((n, len(labels)))
+    for place, label, prob in pairs:
+        soft[place, index[label]] += prob
+    return labels, soft
+

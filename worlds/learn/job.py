@@ -1,0 +1,233 @@
+"""One learning run: facts as of a time to a published release. Same input, same bytes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from worlds.core.forms import CountForm, SizeForm
+from worlds.core.questions import Quantity
+from worlds.domain import Domain
+from worlds.errors import SnapshotError
+from worlds.learn import backtest, gate, registry
+from worlds.learn.candidates import Candidate, Field, Settings, entries, still_good
+from worlds.learn.history import FactSource, History, read
+from worlds.learn.protocol import Declined
+from worlds.learn.provenance import provenance
+from worlds.learn.report import ModelLine, Report
+from worlds.learn.scoring import Scores, collect
+from worlds.learn.weights import Weights, learn_weights, summary
+from worlds.publish import Release, Snapshot, SnapshotStore
+
+type Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many steps are done and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was learned of one quantity."""
+
+    quantity: Quantity
+    found: Mapping[str, Candidate]
+    snapshots: Mapping[str, Snapshot]
+    weights: Weights
+    declined: Mapping[str, str]
+
+
+def learn(
+    domain: Domain,
+    source: FactSource,
+    store: SnapshotStore,
+    *,
+    as_of: datetime,
+    until: datetime | None = None,
+    now: datetime | None = None,
+    settings: Settings | None = None,
+    progress: Progress = lambda _text, _done, _total: None,
+) -> Report:
+    """Fit, back-test, examine and publish every model of a domain.
+
+    Parameters
+    ----------
+    domain, source, store
+        What to learn, from which facts, and where to publish.
+    as_of, until
+        See `worlds.learn.history.read`.
+    now
+        When this is done; it is noted beside the release and changes nothing else.
+    settings
+        Seed, deadline and route.
+    progress
+        Told after every step.
+
+    Returns
+    -------
+    Report
+        What was published and what was declined, with the reasons. A model that raises, is too
+        slow or fails the gate is a line in it and stops no other.
+    """
+    settings = settings or Settings()
+    history = read(domain, source, as_of=as_of, until=until)
+    steps = _Steps(progress, domain, history)
+    before = _Before.load(store, domain)
+    origin = {"as_of": as_of, "until": history.until, "facts": source.version(as_of)}
+    results = [
+        _learn_quantity(Field(domain, quantity, history, settings, before.forms(quantity.name)),
+                        before, origin, steps)
+        for quantity in domain.quantities
+    ]  # fmt: skip
+    models = {
+        result.quantity.name: {name: store.put(s) for name, s in result.snapshots.items()}
+        for result in results
+    }
+    release = Release(
+        domain=domain.name,
+        as_of=as_of,
+        until=history.until,
+        models=models,
+        weights={result.quantity.name: dict(result.weights.weights) for result in results},
+        evidence={result.quantity.name: dict(result.weights.evidence) for result in results},
+        declined={result.quantity.name: dict(result.declined) for result in results},
+        simulated=history.simulated,
+        created_at=now,
+    )
+    lines = tuple(line for result in results for line in _lines(result, models))
+    return Report(
+        store.release(release), release, lines, len(history.counts), len(history.items)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The snapshots of the release in force."""
+
+    snapshots: Mapping[str, Mapping[str, Snapshot]]
+
+    @classmethod
+    def load(cls, store: SnapshotStore, domain: Domain) -> "_Before":
+        """Read what can be read: what is damaged, or was made for another domain, is not there."""
+        found: dict[str, dict[str, Snapshot]] = {}
+        try:
+            release = store.current()
+        except SnapshotError:
+            release = None
+        if release is None or release.domain != domain.name:
+            return cls(found)
+        for quantity in domain.quantities:
+            found[quantity.name] = {}
+            for model, snapshot_id in release.models.get(quantity.name, {}).items():
+                try:
+                    snapshot = store.get(snapshot_id)
+                except SnapshotError:
+                    continue  # the answering side says so; here it just cannot be compared with
+                if snapshot.provenance.get("extractor") == domain.spec.version:
+                    found[quantity.name][model] = snapshot
+        return cls(found)
+
+    def forms(self, quantity: str) -> dict[str, CountForm | SizeForm]:
+        """Return model to form."""
+        return {
+            model: snapshot.form
+            for model, snapshot in self.snapshots.get(quantity, {}).items()
+            if isinstance(snapshot.form, CountForm | SizeForm)
+        }
+
+
+class _Steps:
+    """Counts the steps of a run for its display."""
+
+    def __init__(self, progress: Progress, domain: Domain, history: History) -> None:
+        each = {
+            "count": len(backtest.origins(len(history.counts))) + 1,
+            "size": len(backtest.size_blocks(history.items)) + 1,
+        }
+        self.text = ""
+        self._progress = progress
+        self._done = 0
+        self._total = sum(each[q.role] * len(entries(domain, q)) for q in domain.quantities)
+
+    def __call__(self) -> None:
+        self._done = min(self._done + 1, self._total)
+        self._progress(self.text, self._done, self._total)
+
+
+def _learn_quantity(
+    field: Field, before: _Before, origin: Mapping[str, Any], steps: _Steps
+) -> Learned:
+    """Return what was learned of one quantity: candidates, the gate, weights."""
+    found: dict[str, Candidate] = {}
+    declined: dict[str, str] = {}
+    for entry in entries(field.domain, field.quantity):
+        steps.text = f"{field.quantity.name}: {getattr(entry, 'name', entry)}"
+        name, result = field.candidate(entry, steps)
+        if isinstance(result, Declined):
+            declined[name] = result.reason
+        else:
+            found[name] = result
+    default = found.get(registry.DEFAULT)
+    for name in list(found):
+        found[name] = field.examined(name, found[name], default)
+        reason = gate.verdict(found[name].checks)
+        if reason is not None and name != registry.DEFAULT:
+            declined[name] = f"the gate: {reason}"
+            del found[name]
+    old = before.snapshots.get(field.quantity.name, {})
+    kept = {
+        name: old[name]
+        for name in declined
+        if name in old and still_good(old[name].form, field.history)  # type: ignore[arg-type]
+    }
+    scores = {name: item.scores for name, item in found.items()}
+    scores |= {name: _unscored() for name in kept}
+    fresh = {name: _snapshot(field, name, item, origin, old) for name, item in found.items()}
+    return Learned(field.quantity, found, {**fresh, **kept}, learn_weights(scores), declined)
+
+
+def _unscored() -> Scores:
+    """Return no scores: a snapshot that stays has made no new forecasts on trial."""
+    import numpy as np
+
+    return collect(np.array([], "datetime64[us]"), np.zeros(0), [])
+
+
+def _snapshot(
+    field: Field,
+    name: str,
+    item: Candidate,
+    origin: Mapping[str, Any],
+    old: Mapping[str, Snapshot],
+) -> Snapshot:
+    return Snapshot(
+        quantity=field.quantity.name,
+        model=name,
+        form=item.fit.form,
+        provenance=provenance(
+            field.domain,
+            item.model,
+            seed=field.settings.seed,
+            inference=item.fit.inference,
+            simulated=field.history.simulated,
+            **origin,
+        ),
+        checks=item.checks,
+        parent=old[name].id if name in old else None,
+    )
+
+
+def _lines(result: Learned, models: Mapping[str, Mapping[str, str]]) -> list[ModelLine]:
+    lines = []
+    quantity = result.quantity.name
+    for name in sorted({*result.snapshots, *result.declined}):
+        item = result.found.get(name)
+        lines.append(
+            ModelLine(
+                quantity,
+                name,
+                models[quantity].get(name),
+                result.weights.weights.get(name),
+                result.declined.get(name),
+                item.seconds if item else 0.0,
+                summary(item.scores) if item else {},
+            )
+        )
+    return lines

@@ -1,0 +1,126 @@
+"""Sizes, historical: a level that forgets, times shrunken factors of every category and tag."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worlds.core.distributions import Floats
+from worlds.core.features import FeatureSpec
+from worlds.core.forms.log_linear import LogLinear
+from worlds.learn import design as designs
+from worlds.learn import level as levels
+from worlds.learn import negbin
+from worlds.learn.protocol import Declined, Fit, Result
+from worlds.learn.series import Items, aware
+
+LEAST = 5
+MOST = 20_000
+"""The latest labelled items that are used."""
+MEMORY = 500.0
+"""Items after which one counts half for factors and size."""
+LEAST_SD = 0.05
+DRAWS = 256
+POPULATION = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Historical:
+    """What things like this have brought lately. Numbers are not looked at."""
+
+    name: ClassVar[str] = "historical"
+    role: ClassVar[Literal["size"]] = "size"
+
+    def fit(
+        self, items: Items, spec: FeatureSpec, *, at: datetime, rng: np.random.Generator
+    ) -> Result:
+        """Fit level and factors in turn on the labelled items."""
+        known = items.labelled()
+        n = len(known)
+        if n < LEAST:
+            return Declined(self.name, f"{n} items with a known label; needs {LEAST}")
+        known = known.take(np.arange(max(0, n - MOST), n))
+        n = len(known)
+        design = designs.build(known.features, FeatureSpec(spec.categories, spec.tags))
+        recency = 0.5 ** (np.arange(n)[::-1] / MEMORY)
+        effects = Effects(
+            np.zeros(len(design.columns)), np.zeros(len(design.columns)), {}
+        )
+        for _ in range(3):
+            expected = np.exp(design.matrix @ effects.mean)
+            level = levels.best(known.label, expected, recency)
+            mean = np.maximum(level.before[:-1] * expected, 1e-9)
+            size = negbin.moment_size(known.label, mean, recency)
+            effects = _factors(known.label, mean, effects.mean, design, recency, size)
+        noise = float(1 / max(level.before[-1], 0.1) + 1 / size)
+        gain = 1 - 0.5 ** (1 / level.half_life)
+        days = known.days(at)
+        rate = min(n, 50) / max(float(days[-1] - days[-min(n, 50)]), 1e-3)
+        centre = np.concatenate([[np.log(level.before[-1])], effects.mean])
+        variance = np.concatenate([[noise / (level.effective + 1)], effects.variance])
+        form = LogLinear(
+            columns=("intercept", *design.columns),
+            draws=_draws(centre, variance, rng),
+            size=size,
+            group_sd=effects.sd,
+            tags=spec.tags,
+            numbers={},
+            drift_sd=float(min(gain * np.sqrt(noise * min(rate, 1 / gain)), 1.0)),
+            reference=aware(known.at[-1]),
+            population=tuple(items.features[-POPULATION:]),
+        )
+        record = {"method": "shrunken factors", "items": n, "half_life": level.half_life}
+        return Fit(form, record)
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Posterior mean and variance of every column, and the sd of every group."""
+
+    mean: Floats
+    variance: Floats
+    sd: dict[str, float]
+
+
+def _factors(
+    y: Floats,
+    mean: Floats,
+    effects: Floats,
+    design: designs.Design,
+    weight: Floats,
+    size: float,
+) -> Effects:
+    """Return updated effects: log ratios of counts to what the rest expects, shrunk by group."""
+    weighted = design.matrix.multiply(weight[:, None]).tocsr()
+    seen = np.asarray(weighted.sum(0)).ravel()
+
+    base = (weighted.T @ mean) * np.exp(-effects)
+    # one prior item of an average thing keeps the log finite
+    typical = float(weight @ mean) / float(weight.sum())
+    ratio = np.log((weighted.T @ y + typical) / (base + typical))
+    noise = (1 / max(typical, 0.1) + 1 / size) / np.maximum(seen, 1e-6)
+    found, variance, spread = np.zeros_like(ratio), np.zeros_like(ratio), {}
+    for name, places in design.groups.items():
+        sd = _group_sd(ratio[places], noise[places])
+        share = sd**2 / (sd**2 + noise[places])
+        found[places], variance[places] = share * ratio[places], share * noise[places]
+        spread[name] = sd
+    return Effects(found, variance, spread)
+
+
+def _group_sd(ratio: Floats, noise: Floats) -> float:
+    """Return the sd of true log ratios by moments, drawn a little towards 0.3."""
+    if len(ratio) == 0:
+        return 0.3
+    trust = 1 / (noise + 0.1)
+    squares = float(trust @ (ratio**2 - noise)) / float(trust.sum())
+    return float(np.sqrt(max((len(ratio) * squares + 0.3**2) / (len(ratio) + 1), LEAST_SD**2)))
+
+
+def _draws(centre: Floats, variance: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return antithetic normal draws (p, S)."""
+    z = rng.standard_normal((len(centre), DRAWS // 2))
+    noise = np.sqrt(variance)[:, None] * z
+    return (centre[:, None] + np.hstack([noise, -noise])).astype(np.float32)
