@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.questions import Quantity
 from worlds.domain import Domain
@@ -69,13 +71,12 @@ def learn(
     settings = settings or Settings()
     history = read(domain, source, as_of=as_of, until=until)
     steps = _Steps(progress, domain, history)
-    before = _Before.load(store, domain)
+    before = _Before.load(store, domain, as_of)
     origin = {"as_of": as_of, "until": history.until, "facts": source.version(as_of)}
     results = [
-        _learn_quantity(Field(domain, quantity, history, settings, before.forms(quantity.name)),
-                        before, origin, steps)
-        for quantity in domain.quantities
-    ]  # fmt: skip
+        _learn_quantity(Field(domain, q, history, settings, before.forms(q.name)), before, origin, steps)
+        for q in domain.quantities
+    ]
     models = {
         result.quantity.name: {name: store.put(s) for name, s in result.snapshots.items()}
         for result in results
@@ -99,29 +100,27 @@ def learn(
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """The snapshots of the release in force."""
+    """The snapshots of the newest release that knew less: what a new one replaces.
+
+    Releases as of the same time do not count, so that a run repeated finds what it found.
+    """
 
     snapshots: Mapping[str, Mapping[str, Snapshot]]
 
     @classmethod
-    def load(cls, store: SnapshotStore, domain: Domain) -> "_Before":
-        """Read what can be read: what is damaged, or was made for another domain, is not there."""
-        found: dict[str, dict[str, Snapshot]] = {}
-        try:
-            release = store.current()
-        except SnapshotError:
-            release = None
-        if release is None or release.domain != domain.name:
-            return cls(found)
-        for quantity in domain.quantities:
-            found[quantity.name] = {}
-            for model, snapshot_id in release.models.get(quantity.name, {}).items():
+    def load(cls, store: SnapshotStore, domain: Domain, as_of: datetime) -> "_Before":
+        """Read what can be read: what is damaged, or of another extractor, is not there."""
+        older = (r for r in store.releases() if r.domain == domain.name and r.as_of < as_of)
+        release = next(older, None)
+        found: dict[str, dict[str, Snapshot]] = {q.name: {} for q in domain.quantities}
+        for quantity, models in release.models.items() if release else ():
+            for model, snapshot_id in models.items():
                 try:
                     snapshot = store.get(snapshot_id)
                 except SnapshotError:
-                    continue  # the answering side says so; here it just cannot be compared with
+                    continue  # answering says so; here it just cannot be compared with
                 if snapshot.provenance.get("extractor") == domain.spec.version:
-                    found[quantity.name][model] = snapshot
+                    found.setdefault(quantity, {})[model] = snapshot
         return cls(found)
 
     def forms(self, quantity: str) -> dict[str, CountForm | SizeForm]:
@@ -185,8 +184,6 @@ def _learn_quantity(
 
 def _unscored() -> Scores:
     """Return no scores: a snapshot that stays has made no new forecasts on trial."""
-    import numpy as np
-
     return collect(np.array([], "datetime64[us]"), np.zeros(0), [])
 
 
