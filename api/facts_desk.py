@@ -2,12 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
+
+import pyarrow.parquet as pq
 
 from api.cloudevents import Item
-from api.errors import FactsDownError, RequestError
+from api.errors import FactsDownError, LearnError, RequestError
 from facts import FactsError, Receipt, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A Parquet file of the facts visible as of a time."""
+
+    path: Path
+    as_of: datetime
 
 
 class FactsDesk:
@@ -68,12 +80,31 @@ class FactsDesk:
         if len(items) > self._queue:
             wrong = f"{len(items)} events; at most {self._queue} fit"
             raise RequestError("too many events in one batch", [("body", wrong)])
-        return list(await asyncio.wrap_future(self.store.submit(items)))
+        return await asyncio.wrap_future(self.store.submit(items))
 
-    def export(self, folder: Path, as_of: datetime) -> Path:
-        """Write the facts as of a time to a new file; return its path. Blocking."""
+    def export(self, folder: Path) -> Export:
+        """Write all facts that are visible now to a new Parquet file. Blocking.
+
+        Raises
+        ------
+        FactsDownError
+            If the store is not open.
+        LearnError
+            If there are no facts.
+        """
+        reader = self.store.reader()
+        try:
+            as_of = reader.last_recorded()
+            if as_of is None:
+                raise LearnError("there are no facts to learn from")
+            table = reader.facts(as_of=as_of)
+            version = ",".join(str(part) for part in reader.version(as_of))
+        finally:
+            reader.close()
         folder.mkdir(parents=True, exist_ok=True)
-        raise NotImplementedError
+        path = folder / f"{token_hex(8)}.parquet"
+        pq.write_table(table.replace_schema_metadata({b"facts.version": version}), path)
+        return Export(path, as_of)
 
     def close(self) -> None:
         """Let the writer finish what it took, then close the file. Blocking."""

@@ -19,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from api.errors import ApiError, LearnError
+from api.facts_desk import Export
 from facts import FactsError
 
 NICENESS = 10
@@ -28,8 +29,8 @@ GRACE = 5.0
 KEPT_TEXT = 2000
 
 type State = Literal["never", "running", "succeeded", "failed"]
-type Export = Callable[[datetime], Path]
-type Command = Callable[[Path, datetime], Sequence[str]]
+type Exporter = Callable[[], Export]
+type Command = Callable[[Export], Sequence[str]]
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ class Learning:
     Parameters
     ----------
     export
-        Writes the facts as of a time to a file that the process reads. Blocking.
+        Writes the facts to a file that the process reads. Blocking.
     command
         The command line for an export.
     deadline
@@ -58,7 +59,7 @@ class Learning:
     """
 
     def __init__(
-        self, export: Export, command: Command, deadline: float, now: Callable[[], datetime]
+        self, export: Exporter, command: Command, deadline: float, now: Callable[[], datetime]
     ) -> None:
         self.last = Run()
         self._export = export
@@ -71,8 +72,8 @@ class Learning:
         """Start a run unless one is under way; return it. Call from the event loop."""
         if self._task is None or self._task.done():
             now = self._now()
-            self.last = Run("running", now.isoformat(), as_of=now.isoformat())
-            self._task = asyncio.create_task(self._run(now))
+            self.last = Run("running", now.isoformat())
+            self._task = asyncio.create_task(self._run())
         return self.last
 
     async def wait(self) -> Run:
@@ -95,10 +96,10 @@ class Learning:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _run(self, as_of: datetime) -> None:
+    async def _run(self) -> None:
         reason: str | None = "it was stopped because the service stopped"
         try:
-            await self._learn(as_of)
+            await self._learn()
             reason = None
         except (ApiError, FactsError, OSError) as error:
             reason = str(error)
@@ -110,11 +111,12 @@ class Learning:
                 reason=reason,
             )
 
-    async def _learn(self, as_of: datetime) -> None:
-        path = await asyncio.to_thread(self._export, as_of)
+    async def _learn(self) -> None:
+        export = await asyncio.to_thread(self._export)
+        self.last = msgspec.structs.replace(self.last, as_of=export.as_of.isoformat())
         try:
             process = await asyncio.create_subprocess_exec(
-                *self._command(path, as_of),
+                *self._command(export),
                 stdin=DEVNULL,
                 stdout=DEVNULL,
                 stderr=PIPE,
@@ -124,7 +126,7 @@ class Learning:
                 os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
             await self._supervise(process)
         finally:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+            await asyncio.to_thread(export.path.unlink, missing_ok=True)
 
     async def _supervise(self, process: Process) -> None:
         try:
@@ -152,9 +154,9 @@ async def _stop(process: Process) -> None:
         await process.wait()
 
 
-def command(var: Path, domain: str, path: Path, as_of: datetime) -> list[str]:
+def command(var: Path, domain: str, export: Export) -> list[str]:
     """Return the command line that learns from an export."""
     return [
         *(sys.executable, "-m", "worlds.learn", "--var", str(var), "--domain", domain),
-        *("--as-of", as_of.isoformat(), "--facts", str(path), "--json"),
+        *("--as-of", export.as_of.isoformat(), "--facts", str(export.path), "--json"),
     ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from litestar.datastructures import MultiDict
 
@@ -81,7 +82,7 @@ def facts(store: Store, wanted: FactsWanted) -> dict[str, Any]:
         )
     finally:
         reader.close()
-    rest = table.filter(pc.greater(table.column("seq"), wanted.page.cursor))
+    rest = table.filter(pc.greater(table.column("seq"), pa.scalar(wanted.page.cursor, pa.int64())))
     rows = rest.slice(0, wanted.page.limit).to_pylist()
     more = rest.num_rows > len(rows)
     return {

@@ -1,0 +1,1 @@
+"""Measurements: `python -m benchmarks` runs all and writes JSON to benchmarks/results/."""

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 import time
+from functools import partial
 
 
 class Client(asyncio.Protocol):
@@ -64,6 +65,10 @@ class Client(asyncio.Protocol):
             self.done.set_exception(exc or ConnectionError("closed by the server"))
 
 
+def _same(client: Client) -> Client:
+    return client
+
+
 async def run(port: int, seconds: float, connections: int, request: bytes) -> dict[str, float]:
     """Send requests for a while; return what was measured."""
     loop = asyncio.get_running_loop()
@@ -71,7 +76,7 @@ async def run(port: int, seconds: float, connections: int, request: bytes) -> di
     clients = []
     for _ in range(connections):
         client = Client(request, start + seconds, loop.create_future())
-        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+        await loop.create_connection(partial(_same, client), "127.0.0.1", port)
         clients.append(client)
     await asyncio.gather(*(client.done for client in clients))
     elapsed = time.perf_counter() - start

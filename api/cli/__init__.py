@@ -43,7 +43,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="possible-worlds", prog_name="worlds")
 def worlds() -> None:
-    """Ask questions across possible worlds: competing models, distributions, no single number.
+    r"""Ask questions across possible worlds: competing models, distributions, no single number.
 
     \b
     Example: learn from simulated facts, answer, and serve on http://127.0.0.1:8000

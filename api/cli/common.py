@@ -93,6 +93,11 @@ def answerer(chosen: Settings, domain: Domain) -> Answerer:
     return Answerer.load(domain, store, store.current())
 
 
+def fields(report: object) -> dict[str, Any]:
+    """Return the fields of a dataclass as JSON types."""
+    return dict(msgspec.to_builtins(report))
+
+
 def print_json(content: object) -> None:
     """Print JSON for people and programs."""
     plain = msgspec.to_builtins(content)

@@ -4,7 +4,7 @@ import click
 
 from api.cli import common
 from api.cli.show import show_models
-from api.routes.models import describe
+from api.describe import describe
 
 
 @click.command(epilog="Example: worlds models --json")

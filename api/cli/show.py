@@ -83,7 +83,11 @@ def worlds_table(content: Mapping[str, Any], comparison: str | None) -> Table:
 def mixture_table(content: Mapping[str, Any], comparison: str | None) -> Table:
     """Return a table of the mixture over the worlds."""
     table = Table(
-        title="All worlds together", title_justify="left", box=None, show_header=False, pad_edge=False
+        title="All worlds together",
+        title_justify="left",
+        box=None,
+        show_header=False,
+        pad_edge=False,
     )
     unit = content["unit"]
     table.add_row("mean", f"{amount(content['mean'])} {unit}")

@@ -10,13 +10,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 from api.asking import arguments, from_pairs, known_time
+from api.describe import catalogue
 from api.errors import TimeError
 from api.routes.query import check_query
 from api.routes.replies import json_bytes, read
 from api.schemas import QuestionRequest
 from api.service import Service
 from worlds.ask import Answerer
-from worlds.domain import Domain
 from worlds.publish import Release
 
 KEPT_RELEASES = 4
@@ -24,34 +24,6 @@ QUERY = ("threshold", "level", "given", "do", "where", "as_of")
 
 _decoder = msgspec.json.Decoder(QuestionRequest)
 _canonical = msgspec.json.Encoder(order="deterministic")
-
-
-def catalogue(domain: Domain) -> dict[str, Any]:
-    """Return what can be asked, for machines."""
-    return {
-        "domain": domain.name,
-        "title": domain.title,
-        "questions": [
-            {
-                "name": question.name,
-                "text": question.text,
-                "unit": question.unit,
-                "threshold": question.threshold,
-                "quantities": list(question.formula.names()),
-                "where": list(domain.shares),
-            }
-            for question in domain.questions
-        ],
-        "quantities": [
-            {
-                "name": quantity.name,
-                "unit": quantity.unit,
-                "per": quantity.per,
-                "text": quantity.text,
-            }
-            for quantity in domain.quantities
-        ],
-    }
 
 
 class Past:

@@ -1,0 +1,148 @@
+"""Long work with its progress shown: importing, simulating, learning."""
+
+import csv
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from api.cli.common import log
+from api.errors import CommandError, LearnError
+from api.settings import Settings
+from facts import ImportReport, Store, import_table, load_mapping
+from worlds.domain import Domain
+from worlds.simulators import Written, write
+
+SIMULATED_DAYS = 21
+
+type Advance = Callable[[int, int], None]
+
+
+@contextmanager
+def progress(text: str, unit: str) -> Iterator[Advance]:
+    """Show a bar on standard error; yield a function of (done, in all or 0)."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        console=log,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def table_columns(table: Path) -> list[str]:
+    """Return the names of the columns of a table.
+
+    Raises
+    ------
+    CommandError
+        If it cannot be read as a table.
+    """
+    try:
+        if table.suffix.lower() in {".parquet", ".pq"}:
+            return list(pq.read_schema(table).names)
+        if table.suffix.lower() in {".arrow", ".feather", ".ipc"}:
+            with pa.memory_map(str(table)) as file:
+                return list(pa.ipc.open_file(file).schema.names)
+        with table.open(encoding="utf-8-sig", newline="") as text:
+            delimiter = "\t" if table.suffix.lower() == ".tsv" else ","
+            return next(csv.reader(text, delimiter=delimiter), [])
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        msg = f"{table.name} cannot be read as a table: {error}"
+        raise CommandError(msg) from error
+
+
+def run_import(store: Store, table: Path, mapping: str) -> ImportReport:
+    """Import a table."""
+    if not table.is_file():
+        raise CommandError(f"there is no table at {str(table)!r}")
+    with progress(f"Importing {table.name}", "rows") as advance:
+        return import_table(store, table, load_mapping(mapping), progress=advance)
+
+
+def said_of_import(table: Path, report: ImportReport) -> str:
+    """Return what an import did, in a sentence or two."""
+    text = (
+        f"{table.name}: {report.rows:,} rows, {report.events:,} events; "
+        f"{report.accepted:,} new, {report.duplicate:,} known already, "
+        f"{report.quarantined:,} in quarantine."
+    )
+    worst = [f"  {count:,} x {reason}" for reason, count in report.reasons.most_common(3)]
+    return "\n".join([text, *worst])
+
+
+def run_simulation(store: Store, domain: Domain, seed: int, end: datetime) -> Written:
+    """Record what the domain's simulator yields.
+
+    Raises
+    ------
+    CommandError
+        If the domain has none.
+    """
+    if domain.simulate is None:
+        msg = (
+            f"domain {domain.name!r} has no facts yet and no simulator: import some first, "
+            f"worlds import TABLE --domain {domain.name}"
+        )
+        raise CommandError(msg)
+    module, _, name = domain.simulate.partition(":")
+    events = list(getattr(importlib.import_module(module), name)(seed, SIMULATED_DAYS, end))
+    with progress("Recording simulated facts", "events") as advance:
+        return write(store, events, progress=lambda done: advance(done, len(events)))
+
+
+def run_learning(
+    settings: Settings,
+    *,
+    as_of: str | None = None,
+    until: str | None = None,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """Learn in a process of its own; its progress goes to standard error.
+
+    Raises
+    ------
+    LearnError
+        If it does not end well; the process has said why.
+    """
+    command = [
+        *(sys.executable, "-m", "worlds.learn", "--json"),
+        *("--var", settings.var, "--domain", settings.domain),
+    ]
+    for name, value in (("--as-of", as_of), ("--until", until), ("--seed", seed)):
+        command += [name, str(value)] if value is not None else []
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, arguments checked there
+            command, stdout=subprocess.PIPE, check=False, timeout=settings.learn_deadline
+        )
+    except subprocess.TimeoutExpired as error:
+        msg = f"learning passed its deadline of {settings.learn_deadline:g} s and was stopped"
+        raise LearnError(msg) from error
+    if done.returncode != 0:
+        msg = f"learning ended with code {done.returncode}; the models before it stay in force"
+        raise LearnError(msg)
+    try:
+        report: dict[str, Any] = json.loads(done.stdout)
+    except ValueError as error:
+        msg = f"learning reported no JSON: {done.stdout[:200]!r}"
+        raise LearnError(msg) from error
+    return report
+
+
+def say(text: str) -> None:
+    """Say what was done, on standard error: standard output carries results only."""
+    click.echo(text, err=True)

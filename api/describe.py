@@ -1,0 +1,78 @@
+"""Models in force and questions there are, described for machines."""
+
+from typing import Any
+
+from worlds.ask import Answerer
+from worlds.domain import Domain
+from worlds.errors import SnapshotError
+from worlds.publish import SnapshotStore
+
+
+def catalogue(domain: Domain) -> dict[str, Any]:
+    """Return what can be asked, for machines."""
+    return {
+        "domain": domain.name,
+        "title": domain.title,
+        "questions": [
+            {
+                "name": question.name,
+                "text": question.text,
+                "unit": question.unit,
+                "threshold": question.threshold,
+                "quantities": list(question.formula.names()),
+                "where": list(domain.shares),
+            }
+            for question in domain.questions
+        ],
+        "quantities": [
+            {
+                "name": quantity.name,
+                "unit": quantity.unit,
+                "per": quantity.per,
+                "text": quantity.text,
+            }
+            for quantity in domain.quantities
+        ],
+    }
+
+
+def describe(answerer: Answerer, store: SnapshotStore) -> dict[str, Any]:
+    """Return the models in force with weights, provenance, checks and what declined. Blocking."""
+    release = answerer.release
+    return {
+        "domain": answerer.domain.name,
+        "release": release.id if release else None,
+        "as_of": release.as_of.isoformat() if release else None,
+        "until": release.until.isoformat() if release else None,
+        "simulated": bool(release and release.simulated),
+        "degraded": answerer.degraded,
+        "quantities": {
+            quantity.name: {
+                "unit": quantity.unit,
+                "per": quantity.per,
+                "models": [
+                    {"model": model, "weight": loaded.weight, **_origin(loaded.snapshot, store)}
+                    for model, loaded in answerer.models[quantity.name].items()
+                ],
+                "declined": dict(release.declined.get(quantity.name, {})) if release else {},
+                "evidence": release.evidence.get(quantity.name) if release else None,
+            }
+            for quantity in answerer.domain.quantities
+        },
+    }
+
+
+def _origin(snapshot_id: str | None, store: SnapshotStore) -> dict[str, Any]:
+    if snapshot_id is None:
+        return {"snapshot": None, "provenance": None, "checks": []}
+    try:
+        snapshot = store.get(snapshot_id)
+    except SnapshotError as error:
+        return {"snapshot": snapshot_id, "provenance": None, "checks": [], "damaged": str(error)}
+    return {
+        "snapshot": snapshot_id,
+        "form": snapshot.form.form,
+        "provenance": dict(snapshot.provenance),
+        "checks": [dict(check) for check in snapshot.checks],
+        "parent": snapshot.parent,
+    }
