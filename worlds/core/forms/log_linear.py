@@ -190,13 +190,15 @@ class LogLinear:
         return terms, variance, unsettled
 
     def surprises(self, features: Features) -> list[str]:
-        """Return the labels never seen and the numbers outside the range of training."""
+        """Return the labels never seen and the numbers outside the range of training.
+
+        Only of what the model uses: what it ignores is no surprise to it.
+        """
         found = []
-        for category, alternatives in features.categories.items():
-            labels = [label for label, _ in alternatives]
-            found += [f"{category}={x}" for x in labels if f"{category}={x}" not in self._index]
-        for group, tags in features.tags.items():
-            found += [f"{group}={x}" for x in tags if f"{group}={x}" not in self._index]
+        for group in self.group_sd:
+            labels = [label for label, _ in features.categories.get(group, ())]
+            labels += features.tags.get(group, ())
+            found += [f"{group}={x}" for x in labels if f"{group}={x}" not in self._index]
         for name, value in features.numbers.items():
             entry = self.numbers.get(name)
             if entry is not None and not entry.low <= value <= entry.high:
