@@ -22,6 +22,44 @@ class QuestionError(WorldsError, ValueError):
     """A question, condition or intervention that has no meaning."""
 
 
+class FormulaError(QuestionError):
+    """A formula that cannot be read or has no meaning, with the place in it.
+
+    Parameters
+    ----------
+    reason
+        What is wrong and what would be right.
+    source
+        The text of the formula.
+    span
+        Begin and end of the place in the text.
+
+    Attributes
+    ----------
+    line, column
+        The place, counted from 1.
+    """
+
+    def __init__(self, reason: str, source: str, span: tuple[int, int]) -> None:
+        start, end = span
+        before = source[:start]
+        self.reason = reason
+        self.source = source
+        self.span = span
+        self.line = before.count("\n") + 1
+        self.column = start - (before.rfind("\n") + 1) + 1
+        super().__init__(f"{reason} (line {self.line}, column {self.column})\n{self._picture(end)}")
+
+    def _picture(self, end: int) -> str:
+        """Return the line around the place, with carets under it."""
+        row = (self.source.splitlines() or [""])[self.line - 1 : self.line]
+        text = row[0] if row else ""
+        first = max(self.column - 41, 0)
+        shown = text[first : first + 80]
+        width = max(min(end - self.span[0], len(shown) - (self.column - 1 - first)), 1)
+        return f"  {shown}\n  {' ' * (self.column - 1 - first)}{'^' * width}"
+
+
 class ImpossibleError(QuestionError):
     """A condition that no possible world fulfils."""
 
