@@ -5,7 +5,8 @@
     marimo edit notebooks/first_worlds.py
 
 ``--var DIR`` (or WORLDS_VAR) uses what was already learned below DIR instead of a temporary
-directory; ``--data FILE`` (or WORLDS_DATA) names the table of real posts.
+directory; ``--data FILE`` (or WORLDS_DATA) names the table of real posts; ``--days N`` (or
+WORLDS_DAYS) says how long the simulated past is. Learning takes about a minute.
 """
 
 import marimo
@@ -108,20 +109,23 @@ def _(Path, load_domain, mo, os, tempfile):
     var = Path(str(var)) if var else Path(tempfile.mkdtemp(prefix="first-worlds-"))
     home = var / domain.name
     home.mkdir(parents=True, exist_ok=True)
-    days = int(arguments.get("days") or os.environ.get("WORLDS_DAYS") or 14)
+    days = int(arguments.get("days") or os.environ.get("WORLDS_DAYS") or 15)
     print(f"{domain.title}: {table.name if table else 'simulated facts'}")
     return days, domain, home, table, var
 
 
 @app.cell
 def _(UTC, datetime, days, domain, facts, home, sniffable, table, write):
-    # one process owns the fact file: it is closed again before learning opens it
+    # One process owns the fact file: it is closed again before learning opens it.
+    # Seed and end of the simulated past are fixed: everybody sees the same worlds.
     with facts.Store.open(home / "facts.duckdb") as _store:
         if _store.reader().version()[2] == 0:
             if table:
                 facts.import_table(_store, table, facts.load_mapping(domain.mapping))
             else:
-                write(_store, sniffable.simulate(2026, days, datetime.now(UTC)))
+                write(
+                    _store, sniffable.simulate(2026, days, datetime(2026, 11, 20, 12, tzinfo=UTC))
+                )
         known = _store.reader().facts()
         version = _store.reader().version()
     print(f"{known.num_rows:,} facts of {len(set(known['entity'].to_pylist())):,} posts")
@@ -182,12 +186,14 @@ def _(domain, opened):
     question = domain.questions[0]
     query = opened.ask(question.name)
     rows = list(query.rows())
-    for _row in rows:
+    for _row in [row for row in rows if row["weight"] >= 0.005]:
         _names = " x ".join(str(_row[quantity.name]) for quantity in domain.quantities)
         print(
             f"{_row['weight']:6.1%}  {_names:<28} median {_row['median']:>10,.0f}"
             f"  90%: {_row['low']:,.0f} to {_row['high']:,.0f}"
         )
+    _rest = [row["weight"] for row in rows if row["weight"] < 0.005]
+    print(f"{sum(_rest):6.1%}  {len(_rest)} more worlds")
     print(query.answer.sentence())
     return query, question, rows
 
