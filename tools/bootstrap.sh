@@ -3,6 +3,7 @@
 # fetched as a package into .bootstrap/). Does nothing when the stamp is newer than its inputs.
 set -eu
 cd "$(dirname "$0")/.."
+export UV_SYSTEM_CERTS=true # trust what the machine trusts, as pip does
 stamp=.venv/.stamp
 if [ -f "$stamp" ] && [ ! requirements.lock -nt "$stamp" ] && [ ! pyproject.toml -nt "$stamp" ]; then
     exit 0
