@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from threading import BoundedSemaphore
 
 from api.errors import BusyError
@@ -34,7 +35,7 @@ class Desk:
         self._limit = threads + waiting
         self._cached = cached
         self._answers: OrderedDict[Key, bytes] = OrderedDict()
-        self._running: dict[Key, Future[bytes]] = {}
+        self._running: dict[Key, asyncio.Future[bytes]] = {}
 
     def cached(self, key: Key) -> bytes | None:
         """Return the answer given to the same question before, if it is still kept."""
@@ -54,12 +55,22 @@ class Desk:
             If too many questions wait already.
         """
         found = self.cached(key)
-        if found is None:
-            found = await self._shared(key, work)
-            self._answers[key] = found
-            while len(self._answers) > self._cached:
-                self._answers.popitem(last=False)
-        return found
+        if found is not None:
+            return found
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = asyncio.wrap_future(self._submit(work))
+            running.add_done_callback(partial(self._keep, key))
+        return await asyncio.shield(running)
+
+    def _keep(self, key: Key, done: "asyncio.Future[bytes]") -> None:
+        """Keep an answer; on the event loop, so that nobody computes it again in between."""
+        del self._running[key]
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._answers[key] = done.result()
+        while len(self._answers) > self._cached:
+            self._answers.popitem(last=False)
 
     async def run[T](self, work: Callable[[], T]) -> T:
         """Run something in the pool that is not worth keeping.
@@ -70,13 +81,6 @@ class Desk:
             If too much waits already.
         """
         return await asyncio.wrap_future(self._submit(work))
-
-    async def _shared(self, key: Key, work: Callable[[], bytes]) -> bytes:
-        running = self._running.get(key)
-        if running is None:
-            running = self._running[key] = self._submit(work)
-            running.add_done_callback(lambda _: self._running.pop(key, None))
-        return await asyncio.shield(asyncio.wrap_future(running))
 
     def _submit[T](self, work: Callable[[], T]) -> Future[T]:
         if not self._room.acquire(blocking=False):

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
 from litestar.datastructures import MultiDict
 
 from api.asking import known_time
@@ -82,9 +81,9 @@ def facts(store: Store, wanted: FactsWanted) -> dict[str, Any]:
         )
     finally:
         reader.close()
-    rest = table.filter(pc.greater(table.column("seq"), pa.scalar(wanted.page.cursor, pa.int64())))
-    rows = rest.slice(0, wanted.page.limit).to_pylist()
-    more = rest.num_rows > len(rows)
+    start = int(np.searchsorted(table.column("seq").to_numpy(), wanted.page.cursor, side="right"))
+    rows = table.slice(start, wanted.page.limit).to_pylist()
+    more = table.num_rows > start + len(rows)
     return {
         "facts": [fact(row) for row in rows],
         "next_cursor": rows[-1]["seq"] if more else None,

@@ -1,7 +1,7 @@
 """Run every measurement: ``python -m benchmarks [--quick] [NAME ...]``.
 
-Every module ``benchmarks/<name>_bench.py`` with ``main(quick: bool) -> dict`` is found. Results go to
-``benchmarks/results/<name>.json`` and a table to standard output; a missed bound ends with code 1.
+Every module ``benchmarks/<name>_bench.py`` with ``main(quick: bool) -> dict`` is found. Results go
+to ``benchmarks/results/<name>.json`` and a table to standard output; a missed bound ends with 1.
 A result states its bounds as ``{"what", "value", "bound", "passed"}``.
 """
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from api.asking import arguments, from_pairs, known_time
@@ -94,11 +95,13 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         return json_bytes(listed)
 
     @get("/v1/questions/{question:str}", name="ask")
-    async def ask(request: Request[Any, Any, Any], question: str) -> ASGIResponse:
+    async def ask(request: Request[Any, Any, Any], question: FromPath[str]) -> ASGIResponse:
         return await reply(question, from_query(request))
 
     @post("/v1/questions/{question:str}", name="ask_with_body")
-    async def ask_with_body(request: Request[Any, Any, Any], question: str) -> ASGIResponse:
+    async def ask_with_body(
+        request: Request[Any, Any, Any], question: FromPath[str]
+    ) -> ASGIResponse:
         service.domain.question(question)
         return await reply(question, await read(request, _decoder))
 
