@@ -1,13 +1,9 @@
 """Learn from the command line: ``python -m worlds.learn --var var --domain sniffable``."""
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # sums in one order: same bytes everywhere, and no idle spins
-
 import argparse
 import fcntl
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +23,8 @@ from worlds.learn.job import learn
 from worlds.learn.report import Report
 from worlds.publish import SnapshotStore
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Sums in one order give the same bytes everywhere; threads on small matrices only spin."""
 BUSY = 3
 """Exit code when somebody else has the facts or is learning already."""
 
@@ -45,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreBusy as error:
         console.print(f"[bold]The facts are in use:[/] {error}", soft_wrap=True)
         console.print(
-            "A running server owns the file. Let it learn (it exports its facts), or stop it first.",
+            "A running server owns the file: let it learn (it exports its facts), or stop it.",
             soft_wrap=True,
         )
         return BUSY
@@ -158,5 +156,13 @@ class _Tell:
         self._bar.update(self._task, description=text, completed=done, total=total)
 
 
+def _start_over_with_one_thread() -> None:
+    """Replace this process by one whose linear algebra was loaded with one thread."""
+    if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
+        command = [sys.executable, "-m", "worlds.learn", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **ONE_THREAD})  # noqa: S606 - ourselves
+
+
 if __name__ == "__main__":
+    _start_over_with_one_thread()
     sys.exit(main())

@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from worlds.core.features import FeatureSpec
 from worlds.core.forms import CountForm, SizeForm
+from worlds.learn.clock import Clock
 from worlds.learn.protocol import CountModel, Declined, SizeModel, as_fit
 from worlds.learn.scoring import Scores, collect, score
 from worlds.learn.seeds import stream
 from worlds.learn.series import Counts, Items, aware, utc64
 
-ORIGINS = 120
+ORIGINS = 260
 """Most one-step forecasts of counts that are scored."""
 BLOCKS = 12
 """Refits of a size model: each forecasts the items up to the next."""
@@ -25,16 +26,21 @@ NO_SCORE = (np.nan, np.nan, np.nan, np.nan)
 type Tick = Callable[[], None]
 
 
-def origins(periods: int) -> NDArray[np.intp]:
+def origins(periods: int, per_week: int = 168) -> NDArray[np.intp]:
     """Return the periods that are forecast: evenly over the later half.
 
-    The stride is coprime to a week of hours, so that every slot of the week is met.
+    The stride is coprime to the periods of a week, so that every slot of the week is met.
     """
     first = max(periods // 2, min(LEAST_BEFORE, periods))
     stride = max(-(-(periods - first) // ORIGINS), 1)
-    while np.gcd(stride, 168) != 1 and stride > 1:
+    while np.gcd(stride, per_week) != 1 and stride > 1:
         stride += 1
     return np.arange(periods - 1, first - 1, -stride)[::-1]
+
+
+def count_origins(history: Counts) -> NDArray[np.intp]:
+    """Return the periods of a history that are forecast."""
+    return origins(len(history), Clock.of(history.start, history.step, 1).per_week)
 
 
 def counts(
@@ -45,7 +51,7 @@ def counts(
     Where the model declines its scores are nan; what is no form of counts is declined.
     """
     rows: list[tuple[float, float, float, float]] = []
-    chosen = origins(len(history))
+    chosen = count_origins(history)
     for origin in chosen:
         rng = stream(seed, history.quantity.name, model.name, "backtest", str(origin))
         result = as_fit(model.fit(history.before(int(origin)), horizon=1, rng=rng))
@@ -100,7 +106,8 @@ def sizes(
         if not isinstance(result.form, SizeForm):
             return Declined(model.name, f"{type(result.form).__name__} is no form of sizes")
         for i in block:
-            predicted = result.form.predict(items.features[i], aware(items.at[i]))
-            rows.append(score(predicted, float(items.label[i])))
+            what, when = items.features[i], aware(items.at[i])
+            exact, quick = result.form.predict(what, when), result.form.quick(what, when)
+            rows.append(score(exact, float(items.label[i]), quick))
     chosen = np.concatenate(forecast or [np.zeros(0, np.intp)])
     return collect(items.at[chosen], items.label[chosen], rows)

@@ -71,9 +71,9 @@ def harmonics(slot: NDArray[np.intp], period: int, orders: range) -> NDArray[np.
 
 
 def profile(
-    clock: Clock, y: NDArray[np.float64], base: NDArray[np.float64], force: float
-) -> NDArray[np.float64]:
-    """Return the factor of every slot of the week (weeks long), shrunk twice.
+    clock: Clock, y: NDArray[np.float64], base: NDArray[np.float64], prior: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the factor of every slot of the week, shrunk twice, and of every period without it.
 
     A slot is shrunk to its time of day on weekdays or at weekends, and that to 1. The factor of
     a group is the sum of its counts over the sum of `base`.
@@ -84,25 +84,26 @@ def profile(
         The periods and their (weighted) counts.
     base
         Array (n,): (weighted) counts expected without a calendar.
-    force
-        Force of the shrinkage, in counts expected for that many periods.
+    prior
+        Force of the shrinkage: that many more expected counts at the factor of the group.
+
+    Returns
+    -------
+    tuple of arrays
+        (per_week,): the factor of every slot. (n,): the factor that the slot of every period
+        would have if that period had not been seen; residuals from it are honest.
     """
-    prior = force * float(base.mean()) if len(base) else 1.0
-    groups = 2 * clock.per_day
-    coarse = _ratio(clock.coarse, y, base, groups, np.ones(groups), prior)
-    slots = Clock.of(MONDAY, DAY / clock.per_day, clock.per_week)
-    fine = _ratio(clock.week, y, base, clock.per_week, coarse[slots.coarse], prior)
-    return np.maximum(fine, 1e-6)
-
-
-def _ratio(
-    group: NDArray[np.intp],
-    y: NDArray[np.float64],
-    base: NDArray[np.float64],
-    count: int,
-    goal: NDArray[np.float64],
-    prior: float,
-) -> NDArray[np.float64]:
     prior = max(prior, 1e-12)
-    seen = np.bincount(group, y, count) + prior * goal
-    return np.asarray(seen / (np.bincount(group, base, count) + prior))
+    groups = 2 * clock.per_day
+    seen, expected = np.bincount(clock.coarse, y, groups), np.bincount(clock.coarse, base, groups)
+    coarse = (seen + prior) / (expected + prior)
+    left = clock.coarse
+    coarse_without = (seen[left] - y + prior) / (expected[left] - base + prior)
+    slots = Clock.of(MONDAY, DAY / clock.per_day, clock.per_week)
+    seen = np.bincount(clock.week, y, clock.per_week)
+    expected = np.bincount(clock.week, base, clock.per_week)
+    factor = (seen + prior * coarse[slots.coarse]) / (expected + prior)
+    without = (seen[clock.week] - y + prior * coarse_without) / (
+        expected[clock.week] - base + prior
+    )
+    return np.maximum(factor, 1e-6), np.maximum(without, 1e-6)

@@ -98,7 +98,7 @@ def _labels(
             values.append(prob)
     shape = (len(features), len(index))
     full = sparse.csr_array((values, (rows, places)), shape=shape)
-    seen = np.asarray(full.sum(0)).ravel()
+    seen: NDArray[np.float64] = np.asarray(full.sum(0), float).ravel()
     often = np.argsort(-seen, kind="stable")[:MOST_LABELS]
     names = list(index)
     kept = sorted(int(i) for i in often if seen[i] >= LEAST_SEEN - 1e-9)

@@ -154,7 +154,7 @@ def _start(problem: Problem) -> Fitted:
 
 def _settled(before: Fitted, after: Fitted) -> bool:
     moved = max(abs(np.log(after.sd[name] / before.sd[name])) for name in after.sd)
-    return moved < 0.02 and abs(np.log(after.size / before.size)) < 0.002
+    return bool(moved < 0.02 and abs(np.log(after.size / before.size)) < 0.002)
 
 
 def _level_slice(problem: Problem) -> slice:
@@ -198,7 +198,7 @@ def _newton(problem: Problem, state: Fitted, precision: Floats, centre: float) -
     )
     root = linalg.cholesky(hessian, lower=True)
     step = linalg.cho_solve((root, True), gradient)
-    scaled = float(np.sqrt(max(gradient @ step, 0.0)))
+    scaled = float(np.sqrt(max(float(gradient @ step), 0.0)))
     step *= min(1.0, LARGEST_STEP / max(float(np.abs(step).max()), 1e-12))
     return replace(state, effects=state.effects + step, root=root, gradient=scaled)
 
@@ -208,9 +208,9 @@ def _variances(problem: Problem, state: Fitted, covariance: Floats) -> dict[str,
     found = {}
     variance = np.diag(covariance)
     for name, places in problem.groups.items():
-        squares = float(state.effects[places] @ state.effects[places])
-        spent = len(places) - float(variance[places].sum()) / state.sd[name] ** 2
-        found[name] = _root(squares, spent, HYPER_DF, HYPER_SD)
+        squared = float(state.effects[places] @ state.effects[places])
+        free = len(places) - float(variance[places].sum()) / state.sd[name] ** 2
+        found[name] = _root(squared, free, HYPER_DF, HYPER_SD)
     level = _level_slice(problem)
     steps = np.diff(state.effects[level])
     block = covariance[level, level]

@@ -134,7 +134,7 @@ def _things(table: pa.Table, domain: Domain) -> _Things:
     names = codes.dictionary.to_pylist()
     entity = codes.indices.to_numpy()
     when = _times(table["valid_from"])
-    is_label = pc.equal(table["attribute"], domain.label).to_numpy(zero_copy_only=False)
+    is_label = pc.equal(table["attribute"], pa.scalar(domain.label)).to_numpy(zero_copy_only=False)
     latest = np.iinfo(np.int64).max
     begin = np.full(len(names), latest)
     np.minimum.at(begin, entity[~is_label], when[~is_label].astype(np.int64))
@@ -154,7 +154,7 @@ def _things(table: pa.Table, domain: Domain) -> _Things:
     )
 
 
-def _times(column: pa.ChunkedArray) -> Times:
+def _times(column: pa.ChunkedArray[Any]) -> Times:
     return column.cast(pa.timestamp("us")).to_numpy().astype("datetime64[us]")
 
 
@@ -164,16 +164,18 @@ def _numbers(table: pa.Table, rows: NDArray[np.intp]) -> Floats:
     numbers = part["num"].to_numpy(zero_copy_only=False).astype(float)
     kinds = part["kind"].to_numpy(zero_copy_only=False)
     for row in np.flatnonzero(kinds != "exact"):
-        raw = fact_value(part.slice(row, 1).to_pylist()[0]).to_json()
-        ends = (raw.get("lo"), raw.get("hi"))
-        centre = raw.get("mean") if None in ends else (float(ends[0]) + float(ends[1])) / 2
-        numbers[row] = np.nan if centre is None else float(centre)
+        numbers[row] = _centre(fact_value(part.slice(int(row), 1).to_pylist()[0]).to_json())
     return np.asarray(np.where(numbers >= 0, np.round(numbers), np.nan))
 
 
-def _ripe(
-    things: _Things, chosen: NDArray[np.intp], ripens: timedelta, until: datetime
-) -> Floats:
+def _centre(raw: Mapping[str, Any]) -> float:
+    """Return the middle of an interval or the mean of a normal, from their JSON form."""
+    if "lo" in raw and "hi" in raw:
+        return (float(raw["lo"]) + float(raw["hi"])) / 2
+    return float(raw.get("mean", np.nan))
+
+
+def _ripe(things: _Things, chosen: NDArray[np.intp], ripens: timedelta, until: datetime) -> Floats:
     """Return labels that were observed when ripe, of things that were ripe by `until`."""
     final = things.begin[chosen] + np.timedelta64(ripens)
     observed = things.label_at[chosen]
@@ -181,9 +183,7 @@ def _ripe(
     return np.asarray(np.where(ripe, things.label[chosen], np.nan))
 
 
-def _until(
-    begin: Times, step: timedelta, as_of: datetime, until: datetime | None
-) -> datetime:
+def _until(begin: Times, step: timedelta, as_of: datetime, until: datetime | None) -> datetime:
     if until is not None:
         return floor(until, step)
     known = begin[begin < utc64(as_of)]
@@ -196,9 +196,7 @@ def _features(
 ) -> list[Features]:
     """Return the features of things from what held when they began: their earliest values."""
     place = {things.names[i]: number for number, i in enumerate(chosen)}
-    rows: list[dict[str, object]] = [
-        {BEGIN: aware(things.begin[i])} for i in chosen
-    ]
+    rows: list[dict[str, object]] = [{BEGIN: aware(things.begin[i])} for i in chosen]
     for name, attribute, value in _earliest(table, domain.label):
         number = place.get(name)
         if number is not None:
@@ -211,7 +209,7 @@ def _earliest(table: pa.Table, label: str) -> Iterator[tuple[str, str, object]]:
 
     Of values valid from the same time the one recorded last counts.
     """
-    kept = table.filter(pc.not_equal(table["attribute"], label))
+    kept = table.filter(pc.not_equal(table["attribute"], pa.scalar(label)))
     order = np.lexsort((kept["seq"].to_numpy(), -_times(kept["valid_from"]).astype(np.int64)))
     kept = kept.take(order).drop_columns(["seq", "valid_from", "source"])
     for row in kept.to_pylist():
@@ -261,4 +259,3 @@ def _share(
     for place, label, prob in pairs:
         soft[place, index[label]] += prob
     return labels, soft
-

@@ -74,7 +74,9 @@ def learn(
     before = _Before.load(store, domain, as_of)
     origin = {"as_of": as_of, "until": history.until, "facts": source.version(as_of)}
     results = [
-        _learn_quantity(Field(domain, q, history, settings, before.forms(q.name)), before, origin, steps)
+        _learn_quantity(
+            Field(domain, q, history, settings, before.forms(q.name)), before, origin, steps
+        )
         for q in domain.quantities
     ]
     models = {
@@ -93,9 +95,7 @@ def learn(
         created_at=now,
     )
     lines = tuple(line for result in results for line in _lines(result, models))
-    return Report(
-        store.release(release), release, lines, len(history.counts), len(history.items)
-    )
+    return Report(store.release(release), release, lines, len(history.counts), len(history.items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class _Steps:
 
     def __init__(self, progress: Progress, domain: Domain, history: History) -> None:
         each = {
-            "count": len(backtest.origins(len(history.counts))) + 1,
+            "count": len(backtest.count_origins(history.counts)) + 1,
             "size": len(backtest.size_blocks(history.items)) + 1,
         }
         self.text = ""

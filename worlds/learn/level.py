@@ -1,9 +1,9 @@
 """A level that follows the counts: an exponentially discounted ratio of counts to expectation."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
-from scipy import signal
 
 from worlds.core.distributions import Floats
 from worlds.learn import negbin
@@ -46,10 +46,15 @@ def follow(y: Floats, expected: Floats, half_life: float) -> Level:
     keep = 0.5 ** (1 / half_life)
     overall = (float(y.sum()) + 0.5) / (float(expected.sum()) + 1e-12)
     prior = PRIOR_PERIODS * float(expected.mean())
-    ahead = np.concatenate([[0.0], signal.lfilter([1.0], [1.0, -keep], y)])
-    base = np.concatenate([[0.0], signal.lfilter([1.0], [1.0, -keep], expected)])
+    ahead, base = _discounted(y, keep), _discounted(expected, keep)
     effective = float((1 - keep ** len(y)) * (1 + keep) / (1 - keep))
     return Level((ahead + prior * overall) / (base + prior), half_life, effective)
+
+
+def _discounted(values: Floats, keep: float) -> Floats:
+    """Return 0, v_0, keep v_0 + v_1, ...: the discounted sum before every entry and after all."""
+    sums = accumulate(values.tolist(), lambda total, value: keep * total + value, initial=0.0)
+    return np.fromiter(sums, float, len(values) + 1)
 
 
 def best(y: Floats, expected: Floats, recency: Floats) -> Level:

@@ -77,4 +77,3 @@ def likely_size(
 def _prior(log_size: float) -> float:
     """Return a weak pull towards the middle: it decides only where the counts say nothing."""
     return 0.5 * ((log_size - 2.0) / 4.0) ** 2
-

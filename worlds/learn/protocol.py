@@ -57,9 +57,7 @@ class CountModel(Protocol):
         """Say that it counts."""
         ...
 
-    def fit(
-        self, history: Counts, *, horizon: int, rng: np.random.Generator
-    ) -> Result:
+    def fit(self, history: Counts, *, horizon: int, rng: np.random.Generator) -> Result:
         """Fit on the counts before the end of `history`; predict the `horizon` periods after."""
         ...
 

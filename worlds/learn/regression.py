@@ -75,12 +75,12 @@ def fit(
         slope = rows.T @ (weight * negbin.score(y, mean, size)) - ridge * beta
         root = linalg.cho_factor(hessian, lower=True)
         step = linalg.cho_solve(root, slope)
-        gradient = float(np.sqrt(max(slope @ step, 0.0)))
+        gradient = float(np.sqrt(max(float(slope @ step), 0.0)))
         if gradient < TOLERANCE and turn > 4:
             break
         beta = beta + step * min(1.0, LARGEST_STEP / max(float(np.abs(step).max()), 1e-12))
         if turn in (3, 6, 9):
-            size = _size(rows, y, mean, size, weight, root)
+            size = _size(rows, y, mean, size, weight, linalg.cho_solve(root, np.eye(len(beta))))
     covariance = linalg.cho_solve(root, np.eye(len(beta)))
     return Regression(beta, covariance, size, low, high, turn, gradient)
 
@@ -91,10 +91,10 @@ def _size(
     mean: Floats,
     size: float,
     weight: Floats,
-    root: tuple[Floats, bool],
+    covariance: Floats,
 ) -> float:
     information = negbin.information(mean, size)
     sensitive = weight * information * (1 - information / mean)
     gram = (rows * sensitive[:, None]).T @ rows
-    adjustment = 0.5 * float(np.trace(linalg.cho_solve(root, gram)))
+    adjustment = 0.5 * float((covariance * gram).sum())
     return negbin.likely_size(y, mean, weight, adjustment)

@@ -15,6 +15,9 @@ type Times = NDArray[np.datetime64]
 type SoftCounts = Mapping[str, tuple[tuple[str, ...], Floats]]
 """Category to its labels and an array (n, L): expected counts of every label a period."""
 
+POPULATION = 200
+"""Recent things that a form of sizes carries: the next ones are taken to be like them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:

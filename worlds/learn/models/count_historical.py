@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from worlds.learn import negbin
-from worlds.learn.clock import Clock
+from worlds.learn.clock import Clock, profile
 from worlds.learn.paths import count_path
 from worlds.learn.protocol import Declined, Fit, Result
 from worlds.learn.series import Counts
@@ -36,27 +36,14 @@ class Historical:
         past, ahead = clock.part(0, n), clock.part(n, n + horizon)
         half_life = HALF_LIFE[history.step < timedelta(days=1)] / history.step
         weight = 0.5 ** (np.arange(n)[::-1] / half_life)
-        prior = max(float(weight @ history.y), 0.5) / float(weight.sum())
-        coarse, coarse_n = _shrunk(past.coarse, history.y, weight, 2 * past.per_day, prior)
-        where = np.zeros(past.per_week, np.intp)
-        slots = Clock.of(history.start, history.step, past.per_week)
-        where[slots.week] = slots.coarse
-        mean, seen = _shrunk(past.week, history.y, weight, past.per_week, coarse[where])
-        used = float((np.bincount(past.week, weight, past.per_week) > 0).sum())
-        size = negbin.moment_size(history.y, mean[past.week], weight, used=min(used, n / 2))
+        typical = max(float(weight @ history.y), 0.5) / float(weight.sum())
+        slots, without = profile(past, weight * history.y, weight * typical, FORCE * typical)
+        size = negbin.moment_size(history.y, typical * without, weight)
+        mean = typical * slots
+        seen = np.bincount(past.week, weight, past.per_week) + FORCE
+        borrowed = np.bincount(past.coarse, weight, 2 * past.per_day)
         log_mean = np.log(mean[ahead.week])
-        certainty = seen[ahead.week] + np.minimum(coarse_n[ahead.coarse], 7 * FORCE)
+        certainty = seen[ahead.week] + np.minimum(borrowed[ahead.coarse], FORCE)
         log_sd = np.sqrt((1 / mean[ahead.week] + 1 / size) / certainty)
         path = count_path(history, log_mean, log_sd, np.full(horizon, size))
         return Fit(path, {"method": "shrunken decayed means", "periods": n, "size": size})
-
-
-def _shrunk(
-    group: np.ndarray, y: np.ndarray, weight: np.ndarray, count: int, goal: np.ndarray | float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of every group drawn to its goal, and its effective periods."""
-    total = np.bincount(group, weight, count)
-    mean = (np.bincount(group, weight * y, count) + FORCE * goal) / (total + FORCE)
-    squares = np.bincount(group, weight**2, count)
-    effective = np.divide(total**2, squares, out=np.zeros(count), where=squares > 0)
-    return mean, effective + FORCE

@@ -37,8 +37,6 @@ class Streaming:
         gain = 1 - 0.5 ** (1 / level.half_life)
         walk = gain**2 * (1 / now + 1 / size)
         log_sd = np.sqrt(walk * np.arange(horizon))
-        path = count_path(
-            history, np.full(horizon, np.log(now)), log_sd, np.full(horizon, size)
-        )
+        path = count_path(history, np.full(horizon, np.log(now)), log_sd, np.full(horizon, size))
         record = {"method": "discounted level", "half_life": level.half_life, "size": size}
         return Fit(path, record)

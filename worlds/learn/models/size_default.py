@@ -9,9 +9,7 @@ import numpy as np
 from worlds.core.features import FeatureSpec
 from worlds.core.forms.default import default_size
 from worlds.learn.protocol import Fit, Result
-from worlds.learn.series import Items
-
-POPULATION = 200
+from worlds.learn.series import POPULATION, Items
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,18 @@ from worlds.learn import design as designs
 from worlds.learn import level as levels
 from worlds.learn import negbin
 from worlds.learn.protocol import Declined, Fit, Result
-from worlds.learn.series import Items, aware
+from worlds.learn.series import POPULATION, Items, aware
 
 LEAST = 5
 MOST = 20_000
 """The latest labelled items that are used."""
 MEMORY = 500.0
 """Items after which one counts half for factors and size."""
+ROUNDS = 3
 LEAST_SD = 0.05
 DRAWS = 256
-POPULATION = 200
+RATE_OF = 50
+"""The latest items from which the rate of items a day is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +40,14 @@ class Historical:
     ) -> Result:
         """Fit level and factors in turn on the labelled items."""
         known = items.labelled()
-        n = len(known)
-        if n < LEAST:
-            return Declined(self.name, f"{n} items with a known label; needs {LEAST}")
-        known = known.take(np.arange(max(0, n - MOST), n))
-        n = len(known)
+        if len(known) < LEAST:
+            return Declined(self.name, f"{len(known)} items with a known label; needs {LEAST}")
+        known = known.take(np.arange(max(0, len(known) - MOST), len(known)))
         design = designs.build(known.features, FeatureSpec(spec.categories, spec.tags))
-        recency = 0.5 ** (np.arange(n)[::-1] / MEMORY)
-        effects = Effects(
-            np.zeros(len(design.columns)), np.zeros(len(design.columns)), {}
-        )
-        for _ in range(3):
-            expected = np.exp(design.matrix @ effects.mean)
-            level = levels.best(known.label, expected, recency)
-            mean = np.maximum(level.before[:-1] * expected, 1e-9)
-            size = negbin.moment_size(known.label, mean, recency)
-            effects = _factors(known.label, mean, effects.mean, design, recency, size)
-        noise = float(1 / max(level.before[-1], 0.1) + 1 / size)
-        gain = 1 - 0.5 ** (1 / level.half_life)
-        days = known.days(at)
-        rate = min(n, 50) / max(float(days[-1] - days[-min(n, 50)]), 1e-3)
-        centre = np.concatenate([[np.log(level.before[-1])], effects.mean])
+        effects, level, size = _alternate(known.label, design)
+        now = float(level.before[-1])
+        noise = 1 / max(now, 0.1) + 1 / size
+        centre = np.concatenate([[np.log(now)], effects.mean])
         variance = np.concatenate([[noise / (level.effective + 1)], effects.variance])
         form = LogLinear(
             columns=("intercept", *design.columns),
@@ -67,11 +56,11 @@ class Historical:
             group_sd=effects.sd,
             tags=spec.tags,
             numbers={},
-            drift_sd=float(min(gain * np.sqrt(noise * min(rate, 1 / gain)), 1.0)),
+            drift_sd=_drift(level, noise, known.days(at)),
             reference=aware(known.at[-1]),
             population=tuple(items.features[-POPULATION:]),
         )
-        record = {"method": "shrunken factors", "items": n, "half_life": level.half_life}
+        record = {"method": "shrunken factors", "items": len(known), "half_life": level.half_life}
         return Fit(form, record)
 
 
@@ -84,6 +73,19 @@ class Effects:
     sd: dict[str, float]
 
 
+def _alternate(y: Floats, design: designs.Design) -> tuple[Effects, levels.Level, float]:
+    """Return effects, level and size: each is found with the others held."""
+    recency = 0.5 ** (np.arange(len(y))[::-1] / MEMORY)
+    effects = Effects(np.zeros(len(design.columns)), np.zeros(len(design.columns)), {})
+    for _ in range(ROUNDS):
+        expected = np.exp(design.matrix @ effects.mean)
+        level = levels.best(y, expected, recency)
+        mean = np.maximum(level.before[:-1] * expected, 1e-9)
+        size = negbin.moment_size(y, mean, recency)
+        effects = _factors(y, mean, effects.mean, design, recency, size)
+    return effects, level, size
+
+
 def _factors(
     y: Floats,
     mean: Floats,
@@ -94,14 +96,14 @@ def _factors(
 ) -> Effects:
     """Return updated effects: log ratios of counts to what the rest expects, shrunk by group."""
     weighted = design.matrix.multiply(weight[:, None]).tocsr()
-    seen = np.asarray(weighted.sum(0)).ravel()
-
-    base = (weighted.T @ mean) * np.exp(-effects)
+    seen = np.asarray(weighted.sum(0), float).ravel()
     # one prior item of an average thing keeps the log finite
     typical = float(weight @ mean) / float(weight.sum())
-    ratio = np.log((weighted.T @ y + typical) / (base + typical))
+    rest = (weighted.T @ mean) * np.exp(-effects)
+    ratio = np.log((weighted.T @ y + typical) / (rest + typical))
     noise = (1 / max(typical, 0.1) + 1 / size) / np.maximum(seen, 1e-6)
-    found, variance, spread = np.zeros_like(ratio), np.zeros_like(ratio), {}
+    found, variance = np.zeros_like(ratio), np.zeros_like(ratio)
+    spread: dict[str, float] = {}
     for name, places in design.groups.items():
         sd = _group_sd(ratio[places], noise[places])
         share = sd**2 / (sd**2 + noise[places])
@@ -117,6 +119,14 @@ def _group_sd(ratio: Floats, noise: Floats) -> float:
     trust = 1 / (noise + 0.1)
     squares = float(trust @ (ratio**2 - noise)) / float(trust.sum())
     return float(np.sqrt(max((len(ratio) * squares + 0.3**2) / (len(ratio) + 1), LEAST_SD**2)))
+
+
+def _drift(level: levels.Level, noise: float, days: Floats) -> float:
+    """Return the sd of the log level a day: a discounted level moves by its gain an item."""
+    gain = 1 - 0.5 ** (1 / level.half_life)
+    last = min(len(days), RATE_OF)
+    rate = last / max(float(days[-1] - days[-last]), 1e-3)
+    return float(min(gain * np.sqrt(noise * min(rate, 1 / gain)), 1.0))
 
 
 def _draws(centre: Floats, variance: Floats, rng: np.random.Generator) -> NDArray[np.float32]:

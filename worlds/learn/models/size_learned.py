@@ -12,7 +12,7 @@ from worlds.core.forms.log_linear import LogLinear
 from worlds.learn import design as designs
 from worlds.learn import hierarchy
 from worlds.learn.protocol import Declined, Fit, Result
-from worlds.learn.series import Items, aware
+from worlds.learn.series import POPULATION, Items, aware
 
 LEAST = 20
 """Labelled items below which the effects are not worth telling apart."""
@@ -21,7 +21,6 @@ MOST = 50_000
 STEPS = 120
 """Most steps of the level; with fewer than five items a step the steps grow longer."""
 DRAWS = 256
-POPULATION = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Learned:
             numbers=design.numbers,
             drift_sd=fitted.sd["level"] / np.sqrt(steps.days),
             reference=aware(known.at[-1]),
-            population=recent(items),
+            population=tuple(items.features[-POPULATION:]),
         )
         return Fit(form, record(fitted, len(known)))
 
@@ -91,11 +90,6 @@ def variance_groups(design: designs.Design) -> dict[str, NDArray[np.intp]]:
 def level_first(draws: NDArray[np.float64], columns: int) -> NDArray[np.float32]:
     """Return draws (1 + p, S): the last level as the intercept, then the effects."""
     return np.vstack([draws[-1:], draws[:columns]]).astype(np.float32)
-
-
-def recent(items: Items) -> tuple:  # type: ignore[type-arg]
-    """Return the features of the latest items, known label or not."""
-    return tuple(items.features[-POPULATION:])
 
 
 def record(fitted: hierarchy.Fitted, used: int) -> dict[str, object]:
