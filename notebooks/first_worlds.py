@@ -11,6 +11,7 @@ WORLDS_DAYS) says how long the simulated past is. Learning takes about a minute.
 
 import marimo
 
+__generated_with = "0.25.2"
 app = marimo.App(width="medium", app_title="First worlds")
 
 
@@ -61,15 +62,13 @@ def _():
 
 @app.cell
 def _(mo):
-    mo.md(
-        """
-        # First worlds
+    mo.md("""
+    # First worlds
 
-        In the next hour a historical model expects 6,500 pupdates and 23 likes for each; learned
-        models expect 7,250 and 28. Which is right? Nobody knows: there are **four possible
-        worlds**. State them, and ask.
-        """
-    )
+    In the next hour a historical model expects 6,500 pupdates and 23 likes for each; learned
+    models expect 7,250 and 28. Which is right? Nobody knows: there are **four possible
+    worlds**. State them, and ask.
+    """)
     return
 
 
@@ -83,19 +82,17 @@ def _(possible_worlds):
         print(f"{_world.weight:.0%}  {_world.outcome.mean():>9,.0f} likes  {dict(_world.choices)}")
     above = published.prob("> 200000")
     print(f"P(> 200,000 likes) = {float(above):.0%}, {above.method}")
-    return above, published
+    return
 
 
 @app.cell
 def _(mo):
-    mo.md(
-        """
-        ## Facts
+    mo.md("""
+    ## Facts
 
-        Now worlds that are learned instead of stated. Facts first: real posts if there is a
-        table of them, otherwise a simulated Sniffable, and every fact says which.
-        """
-    )
+    Now worlds that are learned instead of stated. Facts first: real posts if there is a
+    table of them, otherwise a simulated Sniffable, and every fact says which.
+    """)
     return
 
 
@@ -127,22 +124,19 @@ def _(UTC, datetime, days, domain, facts, home, sniffable, table, write):
                     _store, sniffable.simulate(2026, days, datetime(2026, 11, 20, 12, tzinfo=UTC))
                 )
         known = _store.reader().facts()
-        version = _store.reader().version()
     print(f"{known.num_rows:,} facts of {len(set(known['entity'].to_pylist())):,} posts")
     known.slice(0, 8).select(["entity", "attribute", "kind", "num", "text", "labels", "probs"])
-    return known, version
+    return (known,)
 
 
 @app.cell
 def _(mo):
-    mo.md(
-        """
-        ## Learning
+    mo.md("""
+    ## Learning
 
-        Competing models are fitted in a process of their own, weighed by how well they forecast
-        what came after, checked, and published as snapshots.
-        """
-    )
+    Competing models are fitted in a process of their own, weighed by how well they forecast
+    what came after, checked, and published as snapshots.
+    """)
     return
 
 
@@ -165,19 +159,17 @@ def _(domain, home, known, open_worlds, subprocess, sys, var):
     for _quantity, _models in release.declined.items():
         for _name, _reason in _models.items():
             print(f"{_quantity}: {_name} declined: {_reason}")
-    return opened, release
+    return (opened,)
 
 
 @app.cell
 def _(mo):
-    mo.md(
-        """
-        ## The worlds, one by one
+    mo.md("""
+    ## The worlds, one by one
 
-        The main question of the domain: a sum of likes over posts. Every pair of models is a
-        world; each has its own distribution and its own probability.
-        """
-    )
+    The main question of the domain: a sum of likes over posts. Every pair of models is a
+    world; each has its own distribution and its own probability.
+    """)
     return
 
 
@@ -195,7 +187,7 @@ def _(domain, opened):
     _rest = [row["weight"] for row in rows if row["weight"] < 0.005]
     print(f"{sum(_rest):6.1%}  {len(_rest)} more worlds")
     print(query.answer.sentence())
-    return query, question, rows
+    return query, question
 
 
 @app.cell
@@ -223,7 +215,7 @@ def _(np, plt, query, question):
         title="Exceedance: how likely is more than ...",
     )
     worlds_figure
-    return (worlds_figure,)
+    return
 
 
 @app.cell
@@ -243,19 +235,17 @@ def _(dots, np, plt, query, question):
     _axes.set(xlabel=question.unit, yticks=[], title=query.answer.sentence())
     _axes.title.set_fontsize(9)
     dots_figure
-    return (dots_figure,)
+    return
 
 
 @app.cell
 def _(mo):
-    mo.md(
-        """
-        ## Given and do
+    mo.md("""
+    ## Given and do
 
-        `do` intervenes and leaves the weights alone; `given` is evidence and moves them. Doubling
-        the traffic is not the same as hearing that it is high.
-        """
-    )
+    `do` intervenes and leaves the weights alone; `given` is evidence and moves them. Doubling
+    the traffic is not the same as hearing that it is high.
+    """)
     return
 
 
@@ -275,18 +265,16 @@ def _(domain, query, question):
         print(
             f"{_label:<28} mean {_plan.mean():,.0f} {question.unit}, 90%: {_from:,.0f} to {_to:,.0f}"
         )
-    return busy, doubled
+    return
 
 
 @app.cell
 def _(mo):
-    mo.md(
-        """
-        ## One post
+    mo.md("""
+    ## One post
 
-        What will a draft bring? What a model has not met makes the answer wider, never an error.
-        """
-    )
+    What will a draft bring? What a model has not met makes the answer wider, never an error.
+    """)
     return
 
 
@@ -302,7 +290,7 @@ def _(domain, json, opened):
             f"{_what}: median {_said.median:,.0f}, 90%: {_ninety.low:,.0f} to {_ninety.high:,.0f}"
         )
     print(f"never met: {', '.join(strange.unseen)}; not used: {', '.join(strange.ignored)}")
-    return prediction, strange
+    return
 
 
 if __name__ == "__main__":
