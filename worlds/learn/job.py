@@ -176,6 +176,9 @@ def _learn_quantity(
         for name in declined
         if name in old and still_good(old[name].form, field.history)  # type: ignore[arg-type]
     }
+    if any(name != registry.DEFAULT for name in (*found, *kept)):
+        # the default belief answers when nothing else can; beside a fitted model it is only noise
+        found.pop(registry.DEFAULT, None)
     scores = {name: item.scores for name, item in found.items()}
     scores |= {name: _unscored() for name in kept}
     fresh = {name: _snapshot(field, name, item, origin, old) for name, item in found.items()}
