@@ -154,7 +154,7 @@ def _things(table: pa.Table, domain: Domain) -> _Things:
     )
 
 
-def _times(column: pa.ChunkedArray[Any]) -> Times:
+def _times(column: "pa.ChunkedArray[Any]") -> Times:
     return column.cast(pa.timestamp("us")).to_numpy().astype("datetime64[us]")
 
 
