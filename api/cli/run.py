@@ -23,6 +23,8 @@ from facts import MappingError, Store, load_mapping
 from worlds.domain import Domain, shipped
 
 START_SECONDS = 60
+SIMULATED_UNTIL = datetime(2026, 9, 30, 18, tzinfo=UTC)
+"""The end of the simulated past: the same evening for everybody, so that answers can be compared."""
 
 
 @click.command(
@@ -111,7 +113,7 @@ def prepare(
         if count:
             jobs.say(f"{count:,} facts of {domain.title} are there already.")
             return
-        written = jobs.run_simulation(store, domain, seed, datetime.now(UTC))
+        written = jobs.run_simulation(store, domain, seed, SIMULATED_UNTIL)
         jobs.say(f"Simulated {written.accepted:,} events of {domain.title}.")
 
 
