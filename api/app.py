@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 from litestar import Litestar
+from litestar.datastructures import State
 
 from api import learning, problems
 from api.desk import Desk
@@ -88,6 +89,7 @@ def create_app(
             *pages.handlers(service, cache(lambda: msgspec.json.encode(document(service)))),
         ],
         exception_handlers={Exception: problems.answer},
+        state=State({"service": service}),
         lifespan=[lambda _: _running(service)],
         request_max_body_size=service.settings.body_limit,
         openapi_config=None,

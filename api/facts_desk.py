@@ -1,6 +1,7 @@
 """The fact store as the service holds it: open, or down with a reason. Predictions need neither."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 from api.cloudevents import Item
 from api.errors import FactsDownError, LearnError, RequestError
 from facts import FactsError, Receipt, Store
+
+log = logging.getLogger("api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class FactsDesk:
             self._store = Store.open(self.path, limit=self._queue)
         except (FactsError, OSError) as error:
             self.reason = str(error)
+            return False
+        except Exception as error:  # whatever a file holds, predictions must go on
+            log.exception("the fact store at %s cannot be opened", self.path)
+            self.reason = f"{type(error).__name__}: {error}"
             return False
         self.reason = None
         return True

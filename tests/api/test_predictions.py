@@ -116,7 +116,7 @@ def test_requests_without_meaning_are_refused_by_field(
     "number", ["NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400, "-1e-400", "0x1"]
 )
 def test_numbers_beyond_json_are_refused(client: Client, number: str) -> None:
-    body = '{"draft": {"text_length": %s}}' % number
+    body = '{"draft": {"text_length": ' + number + "}}"
     reply = client.post(URL, content=body, headers={"content-type": "application/json"})
     assert reply.status_code == (200 if number == "-1e-400" else 400)
 
