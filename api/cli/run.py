@@ -24,7 +24,7 @@ from worlds.domain import Domain, shipped
 
 START_SECONDS = 60
 SIMULATED_UNTIL = datetime(2026, 9, 30, 18, tzinfo=UTC)
-"""The end of the simulated past: the same evening for everybody, so that answers can be compared."""
+"""The end of the simulated past: one evening for everybody, so that answers can be compared."""
 
 
 @click.command(
