@@ -1,6 +1,7 @@
 """Facts: immutable, uncertain, known from a time on. See ``Store``."""
 
 from facts.errors import (
+    ArchiveError,
     EventError,
     FactsError,
     IntakeFull,
@@ -19,6 +20,7 @@ from facts.events import Event, RawBad, Receipt, event_json, parse_event
 from facts.importers.mapping import TableMapping, load_mapping
 from facts.importers.table import ImportReport, import_table
 from facts.reader import Reader, fact_value
+from facts.rollup import RollUp
 from facts.store import Store
 from facts.values import (
     Categorical,
@@ -26,6 +28,8 @@ from facts.values import (
     Interval,
     Normal,
     Point,
+    Quantiles,
+    Samples,
     Value,
     kinds,
     parse_value,
@@ -33,6 +37,7 @@ from facts.values import (
 )
 
 __all__ = [
+    "ArchiveError",
     "Categorical",
     "Event",
     "EventError",
@@ -44,10 +49,13 @@ __all__ = [
     "MappingError",
     "Normal",
     "Point",
+    "Quantiles",
     "QueryError",
     "RawBad",
     "Reader",
     "Receipt",
+    "RollUp",
+    "Samples",
     "Store",
     "StoreBusy",
     "StoreClosed",

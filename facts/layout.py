@@ -7,14 +7,16 @@ chain and one archive. ``tx`` numbers the commits; all rows of a commit share ``
 its last row carries the commit's hash in ``chain``.
 
 ``shadow`` says which facts a correction or retraction hides, as signed changes: it is written with
-the row that causes the change and can be rebuilt from the log.
+the row that causes the change and can be rebuilt from the log. ``rollups`` holds the declared
+roll-ups and ``rollup`` their signed deltas, which can be rebuilt too. ``meta`` holds the format
+version, the secret that names erased events, and the archives to erase from.
 """
 
 import zlib
 
 import pyarrow as pa
 
-FORMAT = 1
+FORMAT = 2
 
 ASSERT, CORRECT, RETRACT, QUARANTINE, RELEASE, ERASE = range(6)
 OPS = {"assert": ASSERT, "correct": CORRECT, "retract": RETRACT}
@@ -74,8 +76,14 @@ def create_log(name: str = "log") -> str:
     return f"CREATE TABLE {name} ({columns})"
 
 
+CREATE_ROLLUP = (
+    "CREATE TABLE rollups (name VARCHAR, attribute VARCHAR, bucket VARCHAR, dimension VARCHAR)",
+    "CREATE TABLE rollup (name VARCHAR, bucket TIMESTAMP, dim VARCHAR, recorded_at TIMESTAMP,"
+    " n DOUBLE, total DOUBLE, squares DOUBLE, sum_var DOUBLE)",
+)
 CREATE = (
     create_log(),
+    *CREATE_ROLLUP,
     "CREATE TABLE shadow (seq BIGINT, recorded_at TIMESTAMP, step TINYINT)",
     "CREATE TABLE meta (key VARCHAR, value VARCHAR)",
 )

@@ -5,45 +5,29 @@ longer holds at V. A reader has its own cursor; calls on one reader are serialis
 different readers run side by side and never wait for the writer.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from facts.errors import QueryError
-from facts.layout import CORRECT, QUARANTINE, entity_key
-from facts.times import micros, moment_of, naive_of
-from facts.values import Value, value_from_cells
+from facts.layout import CORRECT, OP_NAMES, QUARANTINE, RELEASE, entity_key
+from facts.logread import LogReader, bound_time
+from facts.sql import run_sql
+from facts.times import micros, moment_of
+from facts.values import Categorical, Value, value_from_cells
 from facts.values.base import Cells
 
 FACTS = (
-    "seq",
-    "tx",
-    "entity",
-    "attribute",
-    "kind",
-    "num",
-    "num2",
-    "num3",
-    "text",
-    "labels",
-    "probs",
-    "nums",
-    "valid_from",
-    "valid_to",
-    "recorded_at",
-    "source",
-    "id",
-    "choice",
-    "extra",
+    *("seq", "tx", "entity", "attribute", "kind"),
+    *Cells._fields,
+    *("valid_from", "valid_to", "recorded_at", "source", "id", "choice", "extra"),
 )
 UTC_TIME = pa.timestamp("us", "UTC")
-ALWAYS = 2**62
+CHOICE = "choice:"
 
 
 def fact_value(row: Mapping[str, Any]) -> Value:
@@ -52,44 +36,8 @@ def fact_value(row: Mapping[str, Any]) -> Value:
     return value_from_cells(row["kind"], cells)
 
 
-class Reader:
-    """As-of reads of a store; made by ``Store.reader``.
-
-    Parameters
-    ----------
-    con : duckdb.DuckDBPyConnection
-        A cursor of the reader's own.
-    committed : callable
-        Returns the recorded time of the last commit in microseconds.
-    """
-
-    def __init__(self, con: duckdb.DuckDBPyConnection, committed: Callable[[], int]) -> None:
-        self._con = con
-        self._committed = committed
-        self._lock = threading.Lock()
-
-    def close(self) -> None:
-        """Give the cursor back."""
-        self._con.close()
-
-    def _rows(self, sql: str, bound: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._con.execute(sql, list(bound)).fetchall()
-
-    def _table(self, sql: str, bound: Sequence[Any] = ()) -> pa.Table:
-        with self._lock:
-            found: pa.Table = self._con.sql(sql, params=list(bound)).to_arrow_table()
-            return found
-
-    def _known_at(self, as_of: datetime | None) -> int:
-        """Return the last recorded time to read, in microseconds."""
-        last = self._committed()
-        if as_of is None:
-            return last
-        if as_of.tzinfo is None:
-            msg = f"as_of needs a time zone; got {as_of!r}"
-            raise QueryError(msg)
-        return min(last, micros(as_of))
+class Reader(LogReader):
+    """As-of reads of a store; made by ``Store.reader``."""
 
     def facts(
         self,
@@ -137,11 +85,42 @@ class Reader:
         )
         return _with_zones(self._drop_hidden(table, known).select(chosen))
 
+    def at(
+        self,
+        valid: datetime,
+        *,
+        as_of: datetime | None = None,
+        entity: str | None = None,
+        attribute: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return what holds at one moment: the last fact of each entity and attribute.
+
+        Of the facts with ``valid_from <= valid < valid_to``, the one with the latest valid_from
+        (then the one recorded last) stands for its entity and attribute.
+
+        Parameters
+        ----------
+        valid : datetime
+            The moment in the world.
+        as_of, entity, attribute
+            As for ``facts``.
+        """
+        moment = _aware("valid", valid)
+        after = moment_of(moment + 1)
+        table = self.facts(
+            as_of=as_of, entity=entity, attribute=attribute, valid_from=valid, valid_to=after
+        )
+        table = table.sort_by([("valid_from", "descending"), ("seq", "descending")])
+        keyed = table.append_column("_row", pa.array(np.arange(table.num_rows)))
+        first = keyed.group_by(["entity", "attribute"]).aggregate([("_row", "min")])
+        order = np.sort(first.column("_row_min").to_numpy())
+        return table.take(pa.array(order)).sort_by("seq")
+
     def _hidden(self, known: int) -> NDArray[np.int64]:
         """Return the sequence numbers hidden as known at a time, sorted."""
         found = self._table(
             "SELECT seq FROM shadow WHERE recorded_at <= ? GROUP BY seq HAVING sum(step) > 0",
-            [_bound_time(known)],
+            [bound_time(known)],
         )
         return np.sort(found.column("seq").to_numpy())
 
@@ -167,12 +146,69 @@ class Reader:
         for row in self.facts(**conditions).to_pylist():
             yield row["entity"], row["attribute"], fact_value(row)
 
+    def choices(self, as_of: datetime | None = None) -> dict[str, Categorical]:
+        """Return the named choices as known at a time, each with its alternatives.
+
+        A choice is declared, and revised, by facts: a categorical value of any attribute about the
+        entity ``choice:<name>``. The one with the latest valid_from, then recorded last, counts.
+        """
+        where = "op <= ? AND recorded_at <= ? AND kind = 'categorical' AND starts_with(entity, ?)"
+        known = self._known_at(as_of)
+        table = self._table(
+            f"SELECT {', '.join(FACTS)} FROM log WHERE {where} ORDER BY seq",  # noqa: S608 constants
+            [CORRECT, bound_time(known), CHOICE],
+        )
+        found: dict[str, tuple[datetime, Categorical]] = {}
+        for row in self._drop_hidden(table, known).to_pylist():
+            name, value = row["entity"].removeprefix(CHOICE), fact_value(row)
+            if isinstance(value, Categorical):
+                before = found.get(name)
+                if before is None or row["valid_from"] >= before[0]:
+                    found[name] = (row["valid_from"], value)
+        return {name: value for name, (_, value) in sorted(found.items())}
+
+    def rollup(
+        self,
+        name: str,
+        *,
+        as_of: datetime | None = None,
+        valid_from: datetime | None = None,
+        valid_to: datetime | None = None,
+    ) -> pa.Table:
+        """Return a declared roll-up as known at a time.
+
+        Returns
+        -------
+        pyarrow.Table
+            One row per bucket and dimension with facts, in order: ``bucket`` (its start, UTC),
+            ``dim``, ``n``, ``total``, ``squares`` and ``sum_var``.
+
+        Raises
+        ------
+        QueryError
+            There is no roll-up of that name.
+        """
+        if not self._rows("SELECT 1 FROM rollups WHERE name = ?", [name]):
+            names = ", ".join(r[0] for r in self._rows("SELECT name FROM rollups ORDER BY 1"))
+            msg = f"no roll-up {name!r}; declared are: {names or 'none'}"
+            raise QueryError(msg)
+        low = -(2**62) if valid_from is None else _aware("valid_from", valid_from)
+        high = 2**62 if valid_to is None else _aware("valid_to", valid_to)
+        table = self._table(
+            "SELECT bucket, dim, sum(n) AS n, sum(total) AS total, sum(squares) AS squares,"
+            " sum(sum_var) AS sum_var FROM rollup"
+            " WHERE name = ? AND recorded_at <= ? AND bucket >= ? AND bucket < ?"
+            " GROUP BY bucket, dim HAVING sum(n) > 1e-9 ORDER BY bucket, dim",
+            [name, bound_time(self._known_at(as_of)), bound_time(low), bound_time(high)],
+        )
+        return _with_zones(table)
+
     def entities(self, prefix: str = "", *, as_of: datetime | None = None) -> list[str]:
         """Return the entities with recorded facts whose name starts with a prefix, sorted."""
         rows = self._rows(
             "SELECT DISTINCT entity FROM log WHERE recorded_at <= ? AND op <= ?"
-            " AND starts_with(entity, ?) ORDER BY entity",
-            [_bound_time(self._known_at(as_of)), CORRECT, prefix],
+            " AND kind IS NOT NULL AND starts_with(entity, ?) ORDER BY entity",
+            [bound_time(self._known_at(as_of)), CORRECT, prefix],
         )
         return [row[0] for row in rows]
 
@@ -180,61 +216,131 @@ class Reader:
         """Return the attributes with recorded facts, sorted."""
         rows = self._rows(
             "SELECT DISTINCT attribute FROM log WHERE recorded_at <= ? AND op <= ?"
-            " ORDER BY attribute",
-            [_bound_time(self._known_at(as_of)), CORRECT],
+            " AND kind IS NOT NULL ORDER BY attribute",
+            [bound_time(self._known_at(as_of)), CORRECT],
         )
         return [row[0] for row in rows]
 
-    def first_recorded(self) -> datetime | None:
-        """Return when the first row was recorded, or None for an empty store."""
-        return self._recorded("min")
+    def quarantined(
+        self, *, as_of: datetime | None = None, released: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return what is in quarantine: seq, recorded_at, source, id, reason and the raw bytes.
 
-    def last_recorded(self) -> datetime | None:
-        """Return when the last row was recorded, or None for an empty store."""
-        return self._recorded("max")
+        Parameters
+        ----------
+        as_of : datetime, optional
+            Known when; default: now.
+        released : bool
+            Also list what was released.
+        """
+        known = bound_time(self._known_at(as_of))
+        gone = (
+            ""
+            if released
+            else (
+                " AND seq NOT IN (SELECT CAST(num AS BIGINT) FROM log"
+                " WHERE op = ? AND recorded_at <= ? AND num IS NOT NULL)"
+            )
+        )
+        more = [] if released else [RELEASE, known]
+        rows = self._rows(
+            "SELECT seq, epoch_us(recorded_at), source, id, text, raw FROM log"  # noqa: S608
+            f" WHERE op = ? AND recorded_at <= ?{gone} ORDER BY seq",
+            [QUARANTINE, known, *more],
+        )
+        names = ("seq", "recorded_at", "source", "id", "reason", "raw")
+        return [
+            dict(zip(names, (seq, moment_of(us), *rest), strict=True)) for seq, us, *rest in rows
+        ]
 
-    def _recorded(self, which: str) -> datetime | None:
-        rows = self._rows(f"SELECT epoch_us({which}(recorded_at)) FROM log")  # noqa: S608 two words
-        return None if rows[0][0] is None else moment_of(rows[0][0])
+    def trace(
+        self,
+        *,
+        seq: int | None = None,
+        tx: int | None = None,
+        source: str | None = None,
+        id: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the log that match, each with what refers to it.
 
-    def version(self, as_of: datetime | None = None) -> tuple[int, str, int]:
-        """Return what names the state of the facts at a time, for provenance.
+        Parameters
+        ----------
+        seq, tx, source, id
+            Conditions, at least one: a row, a transaction, a source, an event's id.
 
         Returns
         -------
-        tuple of (int, str, int)
-            The last transaction, its chain hash in hex, and how many facts were recorded so far.
-            An empty store has ``(0, "00...", 0)``.
-        """
-        known = _bound_time(self._known_at(as_of))
-        head = self._rows(
-            "SELECT tx, chain FROM log WHERE seq ="
-            " (SELECT max(seq) FROM log WHERE recorded_at <= ?)",
-            [known],
-        )
-        count = self._rows(
-            "SELECT count(*) FROM log WHERE recorded_at <= ? AND op <= ?", [known, CORRECT]
-        )[0][0]
-        return (head[0][0], head[0][1].hex(), count) if head else (0, "00" * 32, 0)
+        list of dict
+            The columns of the log by name, ``op`` as a word, and ``referred_by``: (seq, op) of
+            the corrections and retractions of the row's event.
 
-    def quarantined(self, *, as_of: datetime | None = None) -> list[dict[str, Any]]:
-        """Return what is in quarantine: seq, recorded_at, source, id, reason and the raw bytes."""
-        rows = self._rows(
-            "SELECT seq, epoch_us(recorded_at), source, id, text, raw FROM log"
-            " WHERE op = ? AND recorded_at <= ? ORDER BY seq",
-            [QUARANTINE, _bound_time(self._known_at(as_of))],
+        Raises
+        ------
+        QueryError
+            No condition is given.
+        """
+        given = {"seq": seq, "tx": tx, "source": source, "id": id}
+        asked = {name: value for name, value in given.items() if value is not None}
+        if not asked:
+            msg = "trace needs at least one of seq, tx, source and id"
+            raise QueryError(msg)
+        where = " AND ".join(f"{name} = ?" for name in asked)
+        table = self._table(
+            f"SELECT * FROM log WHERE {where} ORDER BY seq",  # noqa: S608 names from above
+            list(asked.values()),
         )
-        return [
-            {
-                "seq": seq,
-                "recorded_at": moment_of(us),
-                "source": source,
-                "id": name,
-                "reason": reason,
-                "raw": raw,
-            }
-            for seq, us, source, name, reason, raw in rows
-        ]
+        rows = _with_zones(table).to_pylist()
+        refer = self._rows(
+            "SELECT refers_source, refers_id, seq, op FROM log WHERE op IN (1, 2)"
+            " AND refers_id IN (SELECT unnest(?)) ORDER BY seq",
+            [[row["id"] for row in rows if row["id"] is not None]],
+        )
+        for row in rows:
+            row["op"] = OP_NAMES[row["op"]]
+            row["chain"] = None if row["chain"] is None else row["chain"].hex()
+            key = (row["source"], row["id"])
+            row["referred_by"] = [(s, OP_NAMES[op]) for a, b, s, op in refer if (a, b) == key]
+        return rows
+
+    def sql(
+        self,
+        query: str,
+        params: Sequence[Any] = (),
+        *,
+        as_of: datetime | None = None,
+        seconds: float = 30.0,
+    ) -> pa.Table:
+        """Answer one SELECT over the facts as known at a time; nothing can be changed.
+
+        Parameters
+        ----------
+        query : str
+            One SELECT. ``facts`` has the visible facts with the columns of ``Reader.facts``. An
+            entity prefix makes a wide table with one row per entity: of ``post:1`` and the like,
+            ``posts`` has ``entity``, ``since`` (its earliest valid_from) and a column per
+            attribute. A wide column is a number, a text or a boolean where it is exact, else a
+            struct (interval, normal, point) or a map from label to probability.
+        params : sequence
+            Values for the question marks.
+        as_of : datetime, optional
+            Known when; default: now.
+        seconds : float
+            After this time the query is broken off.
+
+        Returns
+        -------
+        pyarrow.Table
+            Also readable by ``polars.from_arrow`` and ``.to_pandas()``.
+
+        Raises
+        ------
+        QueryError
+            It is not one SELECT, is wrong, tries to reach outside, or takes too long.
+        """
+        known = self._known_at(as_of)
+        with self._cursor() as con:
+            found = run_sql(con, query, params, known, seconds)
+        return _with_zones(found)
 
 
 def _columns(columns: Sequence[str] | None) -> list[str]:
@@ -246,12 +352,6 @@ def _columns(columns: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def _bound_time(us: int) -> Any:
-    """Return a time as bound parameter, held within what DuckDB and Python can say."""
-    limit = 253_402_300_799_999_999  # the last microsecond of the year 9999
-    return naive_of(max(-62_135_596_800_000_000, min(limit, us)))
-
-
 def _where(
     known: int,
     entity: str | None,
@@ -259,7 +359,7 @@ def _where(
     valid_from: datetime | None,
     valid_to: datetime | None,
 ) -> tuple[str, list[Any]]:
-    parts, bound = ["op <= ? AND recorded_at <= ?"], [CORRECT, _bound_time(known)]
+    parts, bound = ["op <= ? AND recorded_at <= ?"], [CORRECT, bound_time(known)]
     if entity is not None:
         parts.append("ekey = ? AND entity = ?")
         bound += [entity_key(entity), entity]
@@ -272,10 +372,10 @@ def _where(
         bound += names
     if valid_to is not None:
         parts.append("valid_from < ?")
-        bound.append(_bound_time(_aware("valid_to", valid_to)))
+        bound.append(bound_time(_aware("valid_to", valid_to)))
     if valid_from is not None:
         parts.append("(valid_to IS NULL OR valid_to > ?)")
-        bound.append(_bound_time(_aware("valid_from", valid_from)))
+        bound.append(bound_time(_aware("valid_from", valid_from)))
     return " AND ".join(parts), bound
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from facts.events import Event, RawBad
-from facts.layout import LOG, OPS, QUARANTINE, RETRACT, entity_key
+from facts.layout import LOG, OPS, QUARANTINE, RELEASE, RETRACT, entity_key
 from facts.times import micros, naive_of
 from facts.values import Value
 from facts.values.base import Cells
@@ -58,19 +58,24 @@ def quarantine_row(item: RawBad, digest: str, seq: int, tx: int, recorded_us: in
     return (*head, None, None, None, item.reason, *(None,) * 9, item.raw)
 
 
+def release_row(released: int, note: str | None, seq: int, tx: int, recorded_us: int) -> LogRow:
+    """Return the row that says that a quarantined row was released."""
+    head = (seq, tx, recorded_us, RELEASE, None, None, None, None, None, None, float(released))
+    return (*head, None, None, note, *(None,) * 10)
+
+
 def columns_of(rows: Sequence[LogRow]) -> list[tuple[Any, ...]]:
     """Return the rows turned into columns."""
     return list(zip(*rows, strict=True))
 
 
-def table_of(columns: Sequence[Sequence[Any]], chain: bytes) -> pa.Table:
-    """Return the Arrow table of columns, the chain hash in the last row."""
+def table_of(columns: Sequence[Sequence[Any]]) -> pa.Table:
+    """Return the Arrow table of columns, with no chain hash yet."""
     count = len(columns[0])
     arrays = [
         _array(values, field.type, count) for field, values in zip(LOG, columns, strict=False)
     ]
-    marks = [None] * (count - 1) + [chain]
-    return pa.Table.from_arrays([*arrays, pa.array(marks, pa.binary())], schema=LOG)
+    return pa.Table.from_arrays([*arrays, pa.nulls(count, pa.binary())], schema=LOG)
 
 
 def _array(values: Sequence[Any], kind: Any, count: int) -> Any:

@@ -1,7 +1,6 @@
 """The store: one DuckDB file owned by one process, one writer, any number of readers."""
 
 import logging
-import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -11,23 +10,23 @@ from types import TracebackType
 from typing import Self
 
 import duckdb
+import pyarrow as pa
 
-from facts.errors import StoreBusy, StoreClosed, StoreDamaged, StoreMissing, StoreTooNew
-from facts.events import RawBad, Receipt
+from facts import derived, erasing
+from facts.access import Access
+from facts.errors import QueryError, StoreBusy, StoreClosed, StoreMissing
+from facts.events import Event, RawBad, Receipt
+from facts.file import connect, prepare
 from facts.intake import Intake, Item
-from facts.layout import CREATE, FORMAT
+from facts.quarantine import events_of
 from facts.reader import Reader
 from facts.recorder import Recorder
+from facts.rollup import RollUp
 from facts.times import utc_now
 
 LOG = logging.getLogger(__name__)
 _open_here: set[Path] = set()
 _open_lock = threading.Lock()
-CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
 
 
 class Store:
@@ -47,8 +46,8 @@ class Store:
         group: int,
     ) -> None:
         self.path = path
-        self._con = con
         self._closed = False
+        self._access = Access(con)
         self._recorder = Recorder(con.cursor(), clock)
         self._intake = Intake(self._recorder.commit, limit, group)
 
@@ -99,9 +98,9 @@ class Store:
             _open_here.add(place)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            con = _connect(place)
+            con = connect(place)
             try:
-                _prepare(con, place)
+                prepare(con, place)
                 return cls(place, con, clock, limit, group)
             except BaseException:
                 con.close()
@@ -109,6 +108,8 @@ class Store:
         except BaseException:
             _open_here.discard(place)
             raise
+
+    # -- recording -------------------------------------------------------------------------------
 
     def submit(self, items: Sequence[Item]) -> Future[list[Receipt]]:
         """Queue items for recording; the future holds their receipts once they are durable.
@@ -137,10 +138,40 @@ class Store:
         """Keep something that could not be understood, with the reason, until it is released."""
         return self.record([RawBad(raw, reason, source, id)])[0]
 
+    def release(
+        self, seq: int, events: Sequence[Event] | None = None, *, note: str | None = None
+    ) -> list[Receipt]:
+        """Take a row out of quarantine, recording what it turned out to be.
+
+        Parameters
+        ----------
+        seq : int
+            Its number, from ``Reader.quarantined``.
+        events : sequence of Event, optional
+            What it means. Default: its raw bytes are read as one event or a list of them, in JSON.
+            An empty sequence dismisses it.
+        note : str, optional
+            Why, for whoever reads the log.
+
+        Raises
+        ------
+        QueryError
+            There is no such row in quarantine, it cannot be read, or it is refused again.
+        """
+        with self.reader() as reader:
+            held = {row["seq"]: row for row in reader.quarantined()}
+        if seq not in held:
+            msg = f"row {seq} is not in quarantine; waiting are {sorted(held)[:20] or 'none'}"
+            raise QueryError(msg)
+        found = events_of(held[seq]["raw"]) if events is None else list(events)
+        return self._intake.run(lambda: self._recorder.release(seq, found, note)).result()
+
     @property
     def waiting(self) -> int:
         """Items in the queue that are not durable yet."""
         return self._intake.waiting
+
+    # -- reading ---------------------------------------------------------------------------------
 
     def reader(self) -> Reader:
         """Return a new reader with its own cursor.
@@ -153,7 +184,126 @@ class Store:
         if self._closed:
             msg = f"the store {self.path.name} is closed; open it again to read"
             raise StoreClosed(msg)
-        return Reader(self._con.cursor(), lambda: self._recorder.recorded_us)
+        return Reader(self._access, lambda: self._recorder.recorded_us)
+
+    # -- roll-ups and derived tables ---------------------------------------------------------------
+
+    def declare_rollup(self, rollup: RollUp) -> None:
+        """Keep a roll-up from now on, and fill it with everything recorded so far.
+
+        Declaring the same again changes nothing.
+
+        Raises
+        ------
+        QueryError
+            Another roll-up has the name.
+        """
+        self._intake.run(lambda: self._declare(rollup)).result()
+
+    def _declare(self, rollup: RollUp) -> None:
+        for known in self._recorder.rollups:
+            if known == rollup:
+                return
+            if known.name == rollup.name:
+                msg = f"the roll-up {rollup.name!r} is declared as {known!r}; choose another name"
+                raise QueryError(msg)
+        con = self._recorder.con
+        con.execute("BEGIN")
+        try:
+            con.execute(
+                "INSERT INTO rollups VALUES (?, ?, ?, ?)",
+                [rollup.name, rollup.attribute, rollup.bucket, rollup.by],
+            )
+            derived.fill_rollup(con, rollup)
+            con.execute("COMMIT")
+        except BaseException:
+            con.execute("ROLLBACK")
+            raise
+        self._recorder.rollups.append(rollup)
+
+    def rollups(self) -> list[RollUp]:
+        """Return the declared roll-ups."""
+        return list(self._recorder.rollups)
+
+    def rebuild_derived(self) -> None:
+        """Compute anew from the log what corrections hide, and all roll-ups."""
+        self._intake.run(self._rebuild).result()
+
+    def _rebuild(self) -> None:
+        derived.rebuild(self._recorder.con, self._recorder.rollups)
+        self._recorder.forget()
+
+    def check_derived(self) -> list[tuple[str, str]]:
+        """Return each derived table and row that does not follow from the log."""
+        job = self._intake.run(
+            lambda: list(derived.check(self._recorder.con, self._recorder.rollups))
+        )
+        return job.result()
+
+    # -- archives, restoring, erasing ----------------------------------------------------------
+
+    def remember_archive(self, folder: Path) -> None:
+        """Note a folder that holds copies of the log, so that erasures reach it."""
+        if str(folder) not in self.archives():
+            self._meta("archive", str(folder))
+
+    def archives(self) -> list[str]:
+        """Return the folders that hold copies of the log."""
+        with self._access.shared() as con, con.cursor() as cursor:
+            rows = cursor.execute("SELECT value FROM meta WHERE key = 'archive'").fetchall()
+        return sorted({row[0] for row in rows})
+
+    def keep_erasures(self, extras: Sequence[str]) -> None:
+        """Keep what erasures say which lie beyond the point a store was restored to."""
+        for extra in extras:
+            self._meta("erasure", extra)
+
+    def _meta(self, key: str, value: str) -> None:
+        def insert() -> None:
+            self._recorder.con.execute("INSERT INTO meta VALUES (?, ?)", [key, value])
+
+        self._intake.run(insert).result()
+
+    def adopt(self, table: pa.Table) -> None:
+        """Take over rows of another store's log as they are; for restoring."""
+
+        def insert() -> None:
+            self._recorder.con.from_arrow(table).insert_into("log")
+            self._recorder.forget()
+
+        self._intake.run(insert).result()
+
+    def wipe(self, entity: str, reason: str) -> erasing.Wipe:
+        """Erase an entity from this file only; see ``archive.erase``, which reaches archives too.
+
+        Raises
+        ------
+        QueryError
+            The log holds nothing of the entity.
+        """
+        return self._intake.run(lambda: self._wipe(entity, reason)).result()
+
+    def _wipe(self, entity: str, reason: str) -> erasing.Wipe:
+        recorder = self._recorder
+        with self._access.alone() as con:
+            at = (recorder.seq + 1, recorder.tx + 1, recorder.next_time(), recorder.head)
+            wipe = erasing.prepare(recorder.con, entity, reason, at)
+            if wipe is None or con is None:
+                msg = f"the store holds nothing of {entity!r}"
+                raise QueryError(msg)
+            recorder.con.close()
+            con.close()
+            try:
+                erasing.rewrite(self.path, wipe)
+            finally:
+                fresh = connect(self.path)
+                self._access.replace(fresh)
+                recorder.use(fresh.cursor())
+            derived.rebuild(recorder.con, recorder.rollups)
+            recorder.forget()
+        return wipe
+
+    # -- closing -----------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Commit what is queued, write the file through, and let others open it."""
@@ -162,7 +312,11 @@ class Store:
         self._closed = True
         try:
             self._intake.close()
-            self._con.close()
+            with self._access.alone() as con:
+                self._recorder.con.close()
+                if con is not None:
+                    con.close()
+                self._access.replace(None)
         finally:
             _open_here.discard(self.path)
 
@@ -176,45 +330,3 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
-    try:
-        return duckdb.connect(str(path), config=CONFIG)
-    except duckdb.IOException as error:
-        holder = re.search(r"PID (\d+)", str(error))
-        if "lock" in str(error).lower():
-            who = f"process {holder.group(1)}" if holder else "another process"
-            msg = (
-                f"{path.name} is held by {who}, and one process at a time owns a fact file."
-                " Ask that process (the running service answers over HTTP), or read the sealed"
-                " Parquet segments of its archive, which any process may open."
-            )
-            raise StoreBusy(msg) from error
-        msg = f"{path.name} cannot be opened: {error}"
-        raise StoreDamaged(msg) from error
-    except duckdb.Error as error:
-        msg = f"{path.name} cannot be opened as a fact file: {error}"
-        raise StoreDamaged(msg) from error
-
-
-def _prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    tables = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    if not tables:
-        con.execute("BEGIN")
-        for statement in CREATE:
-            con.execute(statement)
-        con.execute("INSERT INTO meta VALUES ('format', ?)", [str(FORMAT)])
-        con.execute("COMMIT")
-        return
-    if "meta" not in tables or "log" not in tables:
-        msg = f"{path.name} is a DuckDB file but no fact file: it has no log; choose another path"
-        raise StoreDamaged(msg)
-    found = con.execute("SELECT value FROM meta WHERE key = 'format'").fetchall()
-    version = int(found[0][0]) if found else 0
-    if version > FORMAT:
-        msg = (
-            f"{path.name} has format {version}, this code writes format {FORMAT};"
-            " use the newer release that wrote it"
-        )
-        raise StoreTooNew(msg)

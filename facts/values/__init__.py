@@ -19,6 +19,8 @@ from facts.values.exact import Exact
 from facts.values.interval import Interval
 from facts.values.normal import Normal
 from facts.values.point import Point
+from facts.values.quantiles import Quantiles
+from facts.values.samples import Samples
 
 __all__ = [
     "Box",
@@ -30,8 +32,10 @@ __all__ = [
     "Normal",
     "OneOf",
     "Point",
+    "Quantiles",
     "Range",
     "Region",
+    "Samples",
     "Value",
     "kinds",
     "parse_value",

@@ -1,0 +1,61 @@
+"""Erasing an entity's content everywhere: the fact file and every archive the store sealed into."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facts.archive.seal import seal
+from facts.errors import FactsError, QueryError
+from facts.store import Store
+
+
+@dataclass(slots=True)
+class Erasure:
+    """What an erasure did.
+
+    ``token`` takes the entity's place, ``rows`` were emptied in ``transactions``; ``archives``
+    were rewritten, and ``missed`` says which could not be reached and why: seal into these again.
+    """
+
+    token: str
+    rows: int
+    transactions: int
+    archives: list[str] = field(default_factory=list)
+    missed: dict[str, str] = field(default_factory=dict)
+
+
+def erase(store: Store, entity: str, reason: str) -> Erasure:
+    """Remove an entity's content from the store and from every archive it was sealed into.
+
+    Values, times of validity, choices, extras, event ids and the entity's name go; a tombstone
+    with the reason stays, and ``verify`` still holds. Quarantined input which mentions the entity
+    is emptied too. An archive that cannot be reached now is cleaned by the next ``seal`` into it.
+
+    Parameters
+    ----------
+    store : Store
+        The store; readers wait while its file is written anew.
+    entity : str
+        The exact name.
+    reason : str
+        Why, for the tombstone. It must not name what is erased.
+
+    Raises
+    ------
+    QueryError
+        The store holds nothing of the entity, or the reason is empty or names it.
+    """
+    if not reason or entity in reason:
+        msg = f"an erasure needs a reason which does not name the entity; got {reason!r}"
+        raise QueryError(msg)
+    wipe = store.wipe(entity, reason)
+    done = Erasure(wipe.token, wipe.erased, len(wipe.transactions))
+    for folder in store.archives():
+        try:
+            if not Path(folder).is_dir():
+                done.missed[folder] = "the folder is not there"
+                continue
+            seal(store, folder)
+            done.archives.append(folder)
+        except (FactsError, OSError) as error:
+            done.missed[folder] = str(error)
+    return done

@@ -1,0 +1,110 @@
+"""The tables that follow from the log: rebuilding them, and checking that they do follow."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from facts.force import Standing
+from facts.memory import replay
+from facts.rollup import NEEDED, RollUp, deltas, totals
+
+Steps = dict[tuple[int, Any], int]
+
+
+def computed_steps(con: duckdb.DuckDBPyConnection) -> Steps:
+    """Return the changes of visibility that the log implies: (seq, recorded_at) to step.
+
+    Rows whose content was erased are hidden from the moment they were recorded.
+    """
+    found: Steps = defaultdict(int)
+    for seq, when, step in replay(con, Standing()):
+        found[seq, when] += step
+    erased = con.execute(
+        "SELECT seq, recorded_at FROM log WHERE op <= 1 AND kind IS NULL"
+    ).fetchall()
+    for seq, when in erased:
+        found[seq, when] += 1
+    return {key: step for key, step in found.items() if step}
+
+
+def stored_steps(con: duckdb.DuckDBPyConnection) -> Steps:
+    """Return the changes of visibility that the file holds."""
+    rows = con.execute(
+        "SELECT seq, recorded_at, sum(step)::BIGINT FROM shadow"
+        " GROUP BY seq, recorded_at HAVING sum(step) <> 0"
+    ).fetchall()
+    return {(seq, when): step for seq, when, step in rows}
+
+
+def computed_deltas(
+    con: duckdb.DuckDBPyConnection, rollup: RollUp, steps: Steps
+) -> Iterator[pa.Table]:
+    """Yield the deltas of a roll-up that the log and the changes of visibility imply."""
+    columns = ", ".join(NEEDED)
+    batches: Any = con.sql(
+        f"SELECT {columns} FROM log WHERE op <= 1 AND attribute = ?",  # noqa: S608 constants
+        params=[rollup.attribute],
+    ).to_arrow_reader(1_000_000)
+    for batch in batches:
+        table = pa.Table.from_batches([batch])
+        yield deltas(rollup, table, np.ones(table.num_rows))
+    for when in sorted({w for _, w in steps}):
+        sign = {seq: -float(step) for (seq, w), step in steps.items() if w == when}
+        rows = con.sql(
+            f"SELECT {columns} FROM log WHERE seq IN (SELECT unnest(?))",  # noqa: S608 constants
+            params=[list(sign)],
+        ).to_arrow_table()
+        signs = np.array([sign[s] for s in rows.column("seq").to_pylist()])
+        yield deltas(rollup, rows, signs, when)
+
+
+def fill_rollup(con: duckdb.DuckDBPyConnection, rollup: RollUp) -> None:
+    """Write the deltas of a roll-up for everything recorded so far; within a transaction."""
+    found = [t for t in computed_deltas(con, rollup, stored_steps(con)) if t.num_rows]
+    if found:
+        con.from_arrow(pa.concat_tables(found)).insert_into("rollup")
+
+
+def rebuild(con: duckdb.DuckDBPyConnection, rollups: list[RollUp]) -> None:
+    """Compute the derived tables anew from the log, in one transaction."""
+    steps = computed_steps(con)
+    con.execute("BEGIN")
+    try:
+        con.execute("DELETE FROM shadow")
+        con.execute("DELETE FROM rollup")
+        if steps:
+            columns = {
+                "seq": pa.array([seq for seq, _ in steps], pa.int64()),
+                "recorded_at": pa.array([when for _, when in steps], pa.timestamp("us")),
+                "step": pa.array(list(steps.values()), pa.int8()),
+            }
+            con.from_arrow(pa.table(columns)).insert_into("shadow")
+        for rollup in rollups:
+            fill_rollup(con, rollup)
+        con.execute("COMMIT")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+
+
+def check(con: duckdb.DuckDBPyConnection, rollups: list[RollUp]) -> Iterator[tuple[str, str]]:
+    """Yield each table and row that does not follow from the log."""
+    expected, found = computed_steps(con), stored_steps(con)
+    for seq, when in sorted(expected.keys() | found.keys()):
+        if expected.get((seq, when), 0) != found.get((seq, when), 0):
+            yield "shadow", f"row {seq} at {when} does not follow from the log"
+    for rollup in rollups:
+        want = totals(list(computed_deltas(con, rollup, expected)))
+        kept = con.sql("SELECT * FROM rollup WHERE name = ?", params=[rollup.name])
+        have = totals([kept.to_arrow_table()])
+        for key in sorted(want.keys() | have.keys()):
+            a, b = np.array(want.get(key, (0.0,) * 4)), np.array(have.get(key, (0.0,) * 4))
+            if not np.allclose(a, b, rtol=1e-9, atol=1e-6):
+                yield (
+                    "rollup",
+                    f"{key[0]}, bucket {key[1]}, {key[2]!r} does not follow from the log",
+                )

@@ -1,0 +1,81 @@
+"""Opening the fact file: who owns it, whether it is one, and which format it has."""
+
+import re
+from pathlib import Path
+
+import duckdb
+
+from facts.errors import StoreBusy, StoreDamaged, StoreTooNew
+from facts.layout import CREATE, FORMAT
+from facts.migrate import migrate
+
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+def connect(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file for this process alone.
+
+    Raises
+    ------
+    StoreBusy
+        Another process has it open.
+    StoreDamaged
+        It cannot be opened.
+    """
+    try:
+        return duckdb.connect(str(path), config=CONFIG)
+    except duckdb.IOException as error:
+        holder = re.search(r"PID (\d+)", str(error))
+        if "lock" in str(error).lower():
+            who = f"process {holder.group(1)}" if holder else "another process"
+            msg = (
+                f"{path.name} is held by {who}, and one process at a time owns a fact file."
+                " Ask that process (the running service answers over HTTP), or read the sealed"
+                " Parquet segments of its archive, which any process may open."
+            )
+            raise StoreBusy(msg) from error
+        msg = f"{path.name} cannot be opened: {error}"
+        raise StoreDamaged(msg) from error
+    except duckdb.Error as error:
+        msg = f"{path.name} cannot be opened as a fact file: {error}"
+        raise StoreDamaged(msg) from error
+
+
+def prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Make the tables of a new file, or bring an older file to the present format.
+
+    Raises
+    ------
+    StoreTooNew
+        The file has a newer format.
+    StoreDamaged
+        It is no fact file.
+    """
+    tables = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if not tables:
+        con.execute("BEGIN")
+        for statement in CREATE:
+            con.execute(statement)
+        con.execute("INSERT INTO meta VALUES ('format', ?)", [str(FORMAT)])
+        con.execute("COMMIT")
+        return
+    if "meta" not in tables or "log" not in tables:
+        msg = f"{path.name} is a DuckDB file but no fact file: it has no log; choose another path"
+        raise StoreDamaged(msg)
+    found = con.execute("SELECT value FROM meta WHERE key = 'format'").fetchall()
+    if not found or not found[0][0].isdigit():
+        msg = f"{path.name} does not say its format: its meta table was changed"
+        raise StoreDamaged(msg)
+    version = int(found[0][0])
+    if version > FORMAT:
+        msg = (
+            f"{path.name} has format {version}, this code reads up to format {FORMAT};"
+            " use the newer release that wrote it"
+        )
+        raise StoreTooNew(msg)
+    if version < FORMAT:
+        migrate(con, version)

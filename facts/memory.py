@@ -1,0 +1,181 @@
+"""What the writer remembers of the log: known events, references, erasures.
+
+Everything here is read from the file when first needed and then kept up to date.
+"""
+
+import hashlib
+import hmac
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from facts.events import Event, RawBad
+from facts.force import Key, Standing
+from facts.identity import Hashes, Identities, hash_key, hash_keys
+from facts.layout import QUARANTINE, RETRACT
+
+FEW = 8
+ERASED = "erased:"
+RawName = tuple[str | None, str | None, str]
+
+
+@dataclass(slots=True)
+class Known:
+    """What the log holds of one event: its rows by attribute, and what it refers to."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    op: int = 0
+    target: Key | None = None
+
+
+def digest_of(raw: bytes) -> str:
+    """Return the name of quarantined bytes: the first 32 hex digits of their SHA-256."""
+    return hashlib.sha256(raw).hexdigest()[:32]
+
+
+def erased_name(secret: str, source: str, name: str) -> str:
+    """Return what takes the place of an erased event's id: it tells nothing without the secret."""
+    said = f"{source}\x1f{name}".encode()
+    return ERASED + hmac.new(bytes.fromhex(secret), said, "sha256").hexdigest()[:32]
+
+
+def replay(con: duckdb.DuckDBPyConnection, standing: Standing) -> Iterable[tuple[int, Any, int]]:
+    """Read every reference of the log in order into a graph; yield (seq, recorded_at, step)."""
+    rows = con.execute(
+        "SELECT source, id, op, refers_source, refers_id, attribute, seq, recorded_at FROM log"
+        " WHERE op IN (1, 2) OR (op = 0 AND id IN"
+        " (SELECT refers_id FROM log WHERE op IN (1, 2))) ORDER BY seq"
+    ).fetchall()
+    targets = {(row[3], row[4]) for row in rows if row[4] is not None}
+    rows = [row for row in rows if row[2] != 0 or (row[0], row[1]) in targets]
+    start = 0
+    while start < len(rows):
+        source, name, op, refers_source, refers_id, _, _, when = rows[start]
+        end = start + 1
+        while end < len(rows) and (*rows[end][:2], rows[end][7]) == (source, name, when):
+            end += 1
+        new = {row[5]: row[6] for row in rows[start:end]}
+        target = None if refers_id is None else (refers_source, refers_id)
+        for seq, step in standing.add((source, name), op, new, target, {}):
+            yield seq, when, step
+        start = end
+
+
+class Memory:
+    """The writer's memory of one file.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        The writer's connection.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+        self.standing = Standing()
+        self._ids: Identities | None = None
+        self._erased: set[str] = set()
+        self._secret = ""
+
+    def load(self) -> Identities:
+        """Read what is not remembered yet."""
+        if self._ids is None:
+            ids = Identities()
+            self._read_identities(ids)
+            for _ in replay(self._con, self.standing):
+                pass  # the changes of visibility are in the file already
+            self._read_erased()
+            self._ids = ids
+        return self._ids
+
+    def _read_identities(self, ids: Identities) -> None:
+        batches: Any = self._con.sql(
+            "SELECT source, id, seq FROM log WHERE op <= ?", params=[RETRACT]
+        ).to_arrow_reader(1_000_000)
+        for batch in batches:
+            if batch.num_rows:
+                seq = batch.column("seq").to_numpy()
+                hashes = hash_keys(batch.column("source"), batch.column("id"))
+                starts = np.ones(len(hashes), dtype=bool)
+                starts[1:] = hashes[1:] != hashes[:-1]
+                ids.add_many(hashes[starts], int(seq.min()), int(seq.max()))
+
+    def _read_erased(self) -> None:
+        found = self._con.execute("SELECT value FROM meta WHERE key = 'secret'").fetchall()
+        if found:
+            self._secret = found[0][0]
+            rows = self._con.execute(
+                "SELECT DISTINCT id FROM log WHERE op <= 2 AND starts_with(id, ?)", [ERASED]
+            ).fetchall()
+            self._erased = {row[0] for row in rows}
+
+    def was_erased(self, key: Key) -> bool:
+        """Whether an event's content was erased: it must not come back with a late duplicate."""
+        return bool(self._erased) and erased_name(self._secret, *key) in self._erased
+
+    def fetch(self, keys: set[Key], low: int, high: int) -> dict[Key, Known]:
+        """Read what a stretch of the log holds of events, comparing source and id exactly."""
+        if not keys:
+            return {}
+        found: dict[Key, Known] = defaultdict(Known)
+        rows = self._con.execute(
+            "SELECT source, id, attribute, seq, op, refers_source, refers_id FROM log"
+            " WHERE seq BETWEEN ? AND ? AND op <= ? AND id IN (SELECT unnest(?))",
+            [low, high, RETRACT, [k[1] for k in keys]],
+        ).fetchall()
+        for source, name, attribute, seq, op, refers_source, refers_id in rows:
+            if (source, name) in keys:
+                known = found[source, name]
+                known.rows[attribute] = seq
+                known.op = op
+                known.target = None if refers_id is None else (refers_source, refers_id)
+        return dict(found)
+
+    def known(self, events: Sequence[Event]) -> tuple[dict[Key, Known], list[int]]:
+        """Return what is known of a group's events and of what they refer to, and their hashes."""
+        ids = self.load()
+        if len(events) <= FEW:
+            hashes = [hash_key(e.source, e.id) for e in events]
+            spans = [(e, ids.find_one(h)) for e, h in zip(events, hashes, strict=True)]
+            hit = {(e.source, e.id) for e, s in spans if s is not None}
+            places = [s for _, s in spans if s is not None]
+        else:
+            array = hash_keys(
+                pa.array([e.source for e in events]), pa.array([e.id for e in events])
+            )
+            mask, place = ids.find_many(array)
+            hashes = array.tolist()
+            hit = {(events[i].source, events[i].id) for i in mask.nonzero()[0].tolist()}
+            places = [] if place is None else [place]
+        for event in events:
+            if event.refers is not None and event.refers not in self.standing:
+                at = ids.find_one(hash_key(*event.refers))
+                if at is not None:
+                    hit.add(event.refers)
+                    places.append(at)
+        if not places:
+            return {}, hashes
+        return self.fetch(hit, min(p[0] for p in places), max(p[1] for p in places)), hashes
+
+    def known_raw(self, items: Sequence[RawBad]) -> set[RawName]:
+        """Return the quarantined items among these that are kept already."""
+        rows = self._con.execute(
+            "SELECT source, id, attribute FROM log WHERE op = ?"
+            " AND attribute IN (SELECT unnest(?))",
+            [QUARANTINE, [digest_of(item.raw) for item in items]],
+        ).fetchall()
+        return {(source, name, digest) for source, name, digest in rows}
+
+    def remember(self, hashes: Hashes | list[int], first: int, last: int) -> None:
+        """Remember new events whose rows have the numbers from ``first`` to ``last``."""
+        ids = self.load()
+        if isinstance(hashes, list) and len(hashes) <= FEW:
+            for hashed in hashes:
+                ids.add_one(hashed, first, last)
+        elif len(hashes):
+            ids.add_many(np.asarray(hashes, dtype=np.uint64), first, last)

@@ -1,0 +1,128 @@
+"""Read-only SQL over facts as known at a time."""
+
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from facts.errors import QueryError
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VISIBLE = (
+    "seq, tx, entity, attribute, kind, num, num2, num3, text, labels, probs, nums,"
+    " valid_from, valid_to, recorded_at, source, id, choice, extra"
+)
+NUMBERS = {
+    "interval": ("lo", "hi"),
+    "normal": ("mean", "sd"),
+    "point": ("lat", "lon", "radius95_m"),
+}
+
+
+def run_sql(
+    con: duckdb.DuckDBPyConnection, query: str, params: Sequence[Any], known_us: int, seconds: float
+) -> pa.Table:
+    """Run one SELECT with the as-of views in reach; see ``Reader.sql``."""
+    text = query.strip().rstrip(";")
+    _check_select(con, text)
+    timer = threading.Timer(seconds, con.interrupt)
+    con.execute("BEGIN TRANSACTION READ ONLY")
+    timer.start()
+    try:
+        views = _views(con, text, known_us)
+        found: pa.Table = con.sql(
+            f"WITH {views} SELECT * FROM ({text}\n)",  # noqa: S608 checked, and nothing can write
+            params=list(params) or None,
+        ).to_arrow_table()
+    except duckdb.InterruptException as error:
+        msg = f"the query took longer than {seconds:g} s and was broken off"
+        raise QueryError(msg) from error
+    except duckdb.Error as error:
+        msg = f"the query failed: {error}"
+        raise QueryError(msg) from error
+    finally:
+        timer.cancel()
+        con.execute("ROLLBACK")
+    return found
+
+
+def _check_select(con: duckdb.DuckDBPyConnection, text: str) -> None:
+    try:
+        statements = con.extract_statements(text)
+    except duckdb.Error as error:
+        msg = f"the query is no SQL: {error}"
+        raise QueryError(msg) from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        kinds = ", ".join(s.type.name for s in statements) or "nothing"
+        msg = f"exactly one SELECT can be asked; got {kinds}"
+        raise QueryError(msg)
+
+
+def _views(con: duckdb.DuckDBPyConnection, text: str, known_us: int) -> str:
+    upto = f"make_timestamp({int(known_us)}::BIGINT)"
+    views = [
+        f"facts AS (SELECT {VISIBLE} FROM log WHERE op <= 1 AND recorded_at <= {upto}"  # noqa: S608
+        f" AND seq NOT IN (SELECT seq FROM shadow WHERE recorded_at <= {upto}"
+        " GROUP BY seq HAVING sum(step) > 0))"
+    ]
+    try:
+        named = {n.strip('"') for n in con.get_table_names(text)}
+    except duckdb.Error:
+        named = set()
+    wanted = {n: n.removesuffix("s") for n in named if n.endswith("s") and NAME.fullmatch(n)}
+    wanted = {n: p for n, p in wanted.items() if n not in ("facts", "rollups")}
+    if wanted:
+        found = con.execute(
+            "SELECT DISTINCT split_part(entity, ':', 1), attribute, kind, num IS NULL,"
+            " text IN ('true', 'false') AND num IS NOT NULL FROM log WHERE op <= 1"
+            " AND kind IS NOT NULL AND contains(entity, ':')"
+            " AND split_part(entity, ':', 1) IN (SELECT unnest(?))",
+            [list(wanted.values())],
+        ).fetchall()
+        for view, prefix in sorted(wanted.items()):
+            columns = [row[1:] for row in found if row[0] == prefix]
+            if columns:
+                views.append(_wide(view, prefix, columns))
+    return ", ".join(views)
+
+
+def _wide(view: str, prefix: str, columns: list[tuple[Any, ...]]) -> str:
+    """Return the common table expression of one entity prefix, a column per plain attribute."""
+    shapes: dict[str, set[tuple[str, bool, bool]]] = defaultdict(set)
+    for attribute, kind, no_number, truth in columns:
+        if NAME.fullmatch(attribute):
+            shapes[attribute].add((kind, no_number, bool(truth)))
+    parts = [
+        f"any_value({_expression(shape)}) FILTER (attribute = '{name}') AS \"{name}\""
+        for name, shape in sorted(shapes.items())
+    ]
+    return (
+        f"{view} AS (SELECT entity, min(valid_from) AS since, {', '.join(parts)} FROM ("  # noqa: S608
+        f"SELECT * FROM facts WHERE starts_with(entity, '{prefix}:') QUALIFY row_number() OVER"
+        " (PARTITION BY entity, attribute ORDER BY valid_from DESC, seq DESC) = 1)"
+        " GROUP BY entity)"
+    )
+
+
+def _expression(shape: set[tuple[str, bool, bool]]) -> str:
+    kinds = {kind for kind, _, _ in shape}
+    if kinds == {"exact"}:
+        if all(truth for _, _, truth in shape):
+            return "num = 1"
+        if all(no_number for _, no_number, _ in shape):
+            return "text"
+        if not any(no_number for _, no_number, _ in shape):
+            return "num"
+    if len(kinds) == 1:
+        (kind,) = kinds
+        if kind == "categorical":
+            return "map_from_entries(list_zip(labels, probs))"
+        if kind in NUMBERS:
+            fields = zip(NUMBERS[kind], ("num", "num2", "num3"), strict=False)
+            return "struct_pack(" + ", ".join(f"{a} := {b}" for a, b in fields) + ")"
+    names = ("kind", "num", "num2", "num3", "text", "labels", "probs", "nums")
+    return "struct_pack(" + ", ".join(f"{n} := {n}" for n in names) + ")"
