@@ -47,7 +47,8 @@ def follow(y: Floats, expected: Floats, half_life: float) -> Level:
     overall = (float(y.sum()) + 0.5) / (float(expected.sum()) + 1e-12)
     prior = PRIOR_PERIODS * float(expected.mean())
     ahead, base = _discounted(y, keep), _discounted(expected, keep)
-    effective = float((1 - keep ** len(y)) * (1 + keep) / (1 - keep))
+    rest = keep ** len(y)
+    effective = (1 - rest) * (1 + keep) / ((1 - keep) * (1 + rest))
     return Level((ahead + prior * overall) / (base + prior), half_life, effective)
 
 
