@@ -178,7 +178,7 @@ def test_extractor_can_be_sent_to_another_process(domain: Domain) -> None:
 
 
 @every_domain
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_extractor_takes_anything_and_stays_within_its_spec(
     domain: Domain, data: st.DataObject
