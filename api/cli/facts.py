@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
+import msgspec
 from rich.table import Table
 
 from api.asking import known_time
@@ -13,7 +14,8 @@ from api.cli import common
 from api.cli.show import out
 from api.errors import MissingError
 from api.reading import FactsWanted, Page, facts, quarantine
-from facts import Store
+from api.schemas import decode
+from facts import Event, Store, parse_event
 
 
 @click.group(epilog="Example: worlds facts list --attribute likes --limit 5")
@@ -76,10 +78,17 @@ def shown(
     show(found, as_json)
 
 
-@command.command("quarantine", epilog="Example: worlds facts quarantine --json")
+@command.group("quarantine", epilog="Example: worlds facts quarantine list")
+def kept_aside() -> None:
+    """Look at what could not be understood, and take it out again."""
+
+
+@kept_aside.command("list", epilog="Example: worlds facts quarantine list --json")
 @page_options
 @common.options
-def kept_aside(limit: int, cursor: int, as_json: bool, var: str | None, domain: str | None) -> None:
+def kept_aside_list(
+    limit: int, cursor: int, as_json: bool, var: str | None, domain: str | None
+) -> None:
     """List what could not be understood, as it came, with the reason."""
     with opened(var, domain) as store:
         found = quarantine(store, Page(cursor, limit))
@@ -87,12 +96,40 @@ def kept_aside(limit: int, cursor: int, as_json: bool, var: str | None, domain: 
         common.print_json(found)
         return
     table = Table(box=None)
-    for name in ("recorded", "source", "reason", "raw"):
+    for name in ("number", "recorded", "source", "reason", "raw"):
         table.add_column(name, overflow="fold")
     for row in found["quarantined"]:
-        raw = row["raw"][:80]
-        table.add_row(str(row["recorded_at"])[:19], str(row["source"]), row["reason"], raw)
+        times, raw = str(row["recorded_at"])[:19], row["raw"][:80]
+        table.add_row(str(row["seq"]), times, str(row["source"]), row["reason"], raw)
     out.print(table if found["quarantined"] else "Nothing is in quarantine.")
+
+
+@kept_aside.command("release", epilog="Example: worlds facts quarantine release 17 --dismiss")
+@click.argument("number", type=int)
+@click.option("--event", type=click.File("rb"), help="A file with the CloudEvent it should be.")
+@click.option("--dismiss", is_flag=True, help="Record nothing of it.")
+@click.option("--note", help="Why, for whoever reads the log.")
+@common.options
+def release(
+    number: int,
+    event: BinaryIO | None,
+    dismiss: bool,
+    note: str | None,
+    as_json: bool,
+    var: str | None,
+    domain: str | None,
+) -> None:
+    """Take row NUMBER out of quarantine and record it: as it came, or as --event says."""
+    meant: list[Event] | None = [] if dismiss else None
+    if event is not None:
+        meant = [parse_event(decode(msgspec.json.Decoder(dict[str, Any]), event.read()))]
+    with opened(var, domain) as store:
+        receipts = store.release(number, meant, note=note)
+    if as_json:
+        common.print_json({"receipts": receipts})
+    else:
+        said = [f"{receipt.id}: {receipt.status}" for receipt in receipts]
+        click.echo("\n".join(said) or f"Row {number} is dismissed.")
 
 
 def show(found: dict[str, Any], as_json: bool) -> None:
