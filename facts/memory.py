@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from facts.events import Event, RawBad
 from facts.force import Key, Standing
@@ -114,6 +115,11 @@ class Memory:
             ).fetchall()
             self._erased = {row[0] for row in rows}
 
+    @property
+    def has_erased(self) -> bool:
+        """Whether anything was erased from the log."""
+        return bool(self._erased)
+
     def was_erased(self, key: Key) -> bool:
         """Whether an event's content was erased: it must not come back with a late duplicate."""
         return bool(self._erased) and erased_name(self._secret, *key) in self._erased
@@ -152,12 +158,11 @@ class Memory:
             hashes = array.tolist()
             hit = {(events[i].source, events[i].id) for i in mask.nonzero()[0].tolist()}
             places = [] if place is None else [place]
-        for event in events:
-            if event.refers is not None and event.refers not in self.standing:
-                at = ids.find_one(hash_key(*event.refers))
-                if at is not None:
-                    hit.add(event.refers)
-                    places.append(at)
+        for target in [e.refers for e in events if e.refers is not None]:
+            at = None if target in self.standing else ids.find_one(hash_key(*target))
+            if at is not None:
+                hit.add(target)
+                places.append(at)
         if not places:
             return {}, hashes
         return self.fetch(hit, min(p[0] for p in places), max(p[1] for p in places)), hashes
@@ -170,6 +175,49 @@ class Memory:
             [QUARANTINE, [digest_of(item.raw) for item in items]],
         ).fetchall()
         return {(source, name, digest) for source, name, digest in rows}
+
+    def unknown_rows(self, table: pa.Table, hashes: Hashes) -> NDArray[np.bool_]:
+        """Return which rows of a bulk table are facts that the log does not hold."""
+        keep = np.ones(table.num_rows, dtype=bool)
+        found, place = self.load().find_many(hashes)
+        names = ["source", "id", "attribute"]
+        if place is not None:
+            at = np.flatnonzero(found)
+            keep[self._known_rows(table.select(names), at, *place)] = False
+        if self._erased:
+            rows = table.select(names[:2]).to_pylist()
+            keep &= [not self.was_erased((r["source"], r["id"])) for r in rows]
+        return keep
+
+    def _known_rows(self, table: pa.Table, at: NDArray[Any], low: int, high: int) -> list[int]:
+        """Return which of the rows ``at`` a stretch of the log holds, comparing exactly."""
+        asked = table.take(at).append_column("_at", pa.array(at))
+        self._con.register("asked", asked)
+        try:
+            rows = self._con.execute(
+                "SELECT DISTINCT _at FROM asked SEMI JOIN"
+                " (SELECT source, id, attribute FROM log WHERE seq BETWEEN ? AND ? AND op <= ?)"
+                " USING (source, id, attribute)",
+                [low, high, RETRACT],
+            ).fetchall()
+        finally:
+            self._con.unregister("asked")
+        return [row[0] for row in rows]
+
+    def late_steps(self, table: pa.Table, hashes: Hashes, first: int) -> list[tuple[int, int]]:
+        """Return what changes because bulk rows belong to events that something refers to."""
+        nodes = self.standing.nodes
+        if not nodes:
+            return []
+        wanted = np.fromiter((hash_key(*k) for k in nodes), dtype=np.uint64, count=len(nodes))
+        at = np.flatnonzero(np.isin(hashes, wanted))
+        rows = table.select(["source", "id", "attribute"]).take(at).to_pylist()
+        steps = []
+        for i, row in zip(at.tolist(), rows, strict=True):
+            key = (row["source"], row["id"])
+            if key in nodes:
+                steps += self.standing.add(key, 0, {row["attribute"]: first + i}, None, {})
+        return steps
 
     def remember(self, hashes: Hashes | list[int], first: int, last: int) -> None:
         """Remember new events whose rows have the numbers from ``first`` to ``last``."""

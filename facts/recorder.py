@@ -14,21 +14,23 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from facts import chain
+from facts import bulk, chain
 from facts.errors import QueryError
 from facts.events import Event, RawBad, Receipt, event_json
-from facts.force import EVERYTHING
-from facts.layout import INSERT_LOG, LOG, OPS
+from facts.force import EVERYTHING, Key
+from facts.layout import INSERT_LOG, OPS
 from facts.memory import FEW, Known, Memory, RawName, digest_of
 from facts.rollup import NEEDED, RollUp, deltas
 from facts.rows import (
     LogRow,
     columns_of,
     event_rows,
+    event_table,
     parameters,
     quarantine_row,
     release_row,
     table_of,
+    with_chain,
 )
 from facts.times import micros, naive_of
 
@@ -38,23 +40,67 @@ MARKS = INSERT_LOG.partition("VALUES ")[2]
 
 @dataclass(slots=True)
 class Plan:
-    """A group made ready: rows, changes of visibility, the new hashes, and the receipts."""
+    """A group made ready.
 
+    ``events`` and ``attributes`` give the event and attribute of each new fact, in order;
+    ``others`` the quarantined items, which follow them; ``steps`` the changes of visibility.
+    """
+
+    first: int
     tx: int
     recorded_us: int
-    rows: list[LogRow] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    attributes: list[str] = field(default_factory=list)
+    others: list[RawBad] = field(default_factory=list)
+    released: tuple[int, str | None] | None = None
     steps: list[tuple[int, int]] = field(default_factory=list)
     hashes: list[int] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
 
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return len(self.events) + len(self.others) + (self.released is not None)
+
+    def other_rows(self) -> list[LogRow]:
+        """Return the rows of what is no fact."""
+        seq = self.first + len(self.events)
+        rows = [
+            quarantine_row(item, digest_of(item.raw), seq + i, self.tx, self.recorded_us)
+            for i, item in enumerate(self.others)
+        ]
+        if self.released is not None:
+            seq += len(rows)
+            rows.append(release_row(*self.released, seq, self.tx, self.recorded_us))
+        return rows
+
+    def rows(self) -> list[LogRow]:
+        """Return all rows as tuples, which is quickest for a few."""
+        rows: list[LogRow] = []
+        for i, (event, attribute) in enumerate(zip(self.events, self.attributes, strict=True)):
+            rows += event_rows(event, [attribute], self.first + i, self.tx, self.recorded_us)
+        return rows + self.other_rows()
+
+    def table(self) -> pa.Table:
+        """Return all rows as an Arrow table with no chain hash yet."""
+        at = (self.first, self.tx, self.recorded_us)
+        facts = event_table(self.events, self.attributes, *at) if self.events else None
+        others = table_of(self.other_rows()) if self.count > len(self.events) else None
+        found = [table for table in (facts, others) if table is not None]
+        return found[0] if len(found) == 1 else pa.concat_tables(found).combine_chunks()
+
 
 @dataclass(slots=True)
 class _Group:
-    """What planning one group looks up and adds to."""
+    """What planning one group looks up and adds to.
+
+    ``fresh`` maps the events that are new in this group to where their rows begin in the plan.
+    """
 
     plan: Plan
-    known: dict[tuple[str, str], Known]
+    known: dict[Key, Known]
     raw: set[RawName]
+    fresh: dict[Key, int] = field(default_factory=dict)
 
 
 class Recorder:
@@ -106,7 +152,7 @@ class Recorder:
         known, hashes = self.memory.known(events) if events else ({}, [])
         bad = [item for item in items if isinstance(item, RawBad)]
         raw = self.memory.known_raw(bad) if bad else set()
-        group = _Group(Plan(self.tx + 1, self.next_time()), known, raw)
+        group = _Group(Plan(self.seq + 1, self.tx + 1, self.next_time()), known, raw)
         hash_of = iter(hashes)
         for item in items:
             if isinstance(item, Event):
@@ -116,19 +162,33 @@ class Recorder:
         return group.plan
 
     def _plan_raw(self, item: RawBad, group: _Group) -> None:
-        plan, digest = group.plan, digest_of(item.raw)
-        name = (item.source, item.id, digest)
+        plan = group.plan
+        name = (item.source, item.id, digest_of(item.raw))
         if name in group.raw:
             plan.receipts.append(Receipt(item.source, item.id, "duplicate", item.reason))
             return
         group.raw.add(name)
-        seq = self.seq + len(plan.rows) + 1
-        plan.rows.append(quarantine_row(item, digest, seq, plan.tx, plan.recorded_us))
+        plan.others.append(item)
         plan.receipts.append(Receipt(item.source, item.id, "quarantined", item.reason, plan.tx))
 
     def _plan_event(self, event: Event, hashed: int, group: _Group) -> None:
+        """Plan one event; most are new and refer to nothing, and take the short way."""
+        key, plan, memory = (event.source, event.id), group.plan, self.memory
+        plain = event.refers is None and key not in group.known and key not in group.fresh
+        if plain and key not in memory.standing.nodes and not memory.has_erased:
+            group.fresh[key] = len(plan.events)
+            for attribute in event.attributes:
+                plan.events.append(event)
+                plan.attributes.append(attribute)
+            plan.hashes.append(hashed)
+            plan.receipts.append(Receipt(*key, "accepted", None, plan.tx))
+            return
+        self._plan_other(event, hashed, group)
+
+    def _plan_other(self, event: Event, hashed: int, group: _Group) -> None:
+        """Plan an event that refers, is referred to, or may be known."""
         key, plan = (event.source, event.id), group.plan
-        had = group.known.get(key)
+        had = self._had(key, group)
         attributes = list(event.attributes) or [EVERYTHING]
         if had is not None:
             attributes = [a for a in attributes if a not in had.rows]
@@ -142,24 +202,29 @@ class Recorder:
             group.raw |= self.memory.known_raw([again])
             self._plan_raw(again, group)
             return
-        first = self.seq + len(plan.rows) + 1
-        plan.rows += event_rows(event, attributes, first, plan.tx, plan.recorded_us)
+        first = plan.first + len(plan.events)
+        plan.events += [event] * len(attributes)
+        plan.attributes += attributes
         plan.hashes.append(hashed)
         plan.receipts.append(Receipt(*key, "accepted", None, plan.tx))
-        standing = self.memory.standing
-        if had is None and event.refers is None and key not in standing:
-            group.known[key] = Known(
-                dict(zip(attributes, range(first, first + 1000), strict=False))
-            )
-            return
         new = {attribute: first + i for i, attribute in enumerate(attributes)}
+        standing = self.memory.standing
         if event.refers is not None or key in standing:
-            target = group.known.get(event.refers) if event.refers is not None else None
+            target = self._had(event.refers, group) if event.refers is not None else None
             aimed = {} if target is None else target.rows
             plan.steps += standing.add(key, OPS[event.op], new, event.refers, aimed)
         if had is None:
             had = group.known[key] = Known({}, OPS[event.op], event.refers)
         had.rows.update(new)
+
+    def _had(self, key: Key, group: _Group) -> Known | None:
+        """Return what is known of an event, from the log and from this group."""
+        if key in group.fresh:
+            at, plan = group.fresh.pop(key), group.plan
+            event = plan.events[at]
+            rows = {a: plan.first + at + i for i, a in enumerate(event.attributes)}
+            group.known[key] = Known(rows, OPS[event.op], event.refers)
+        return group.known.get(key)
 
     def _refusal(self, event: Event, had: Known | None) -> str | None:
         if had is not None and (had.op, had.target) != (OPS[event.op], event.refers):
@@ -176,9 +241,33 @@ class Recorder:
         """Record a group in one transaction and return a receipt for every item, once durable."""
         with self._or_forget():
             plan = self.plan(items)
-            if plan.rows:
+            if plan.count:
                 self._write(plan)
         return plan.receipts
+
+    def load(self, table: pa.Table) -> tuple[int, int]:
+        """Record normalised rows in one transaction; return how many are new and known.
+
+        Rows are facts of their own; see ``facts.bulk``.
+        """
+        with self._or_forget():
+            events, facts = bulk.keys_of(table)
+            keep = np.ones(table.num_rows, dtype=bool)
+            if bulk.repeated(facts):
+                keep &= bulk.first_of_each(table)
+            keep &= self.memory.unknown_rows(table, events)
+            new = int(keep.sum())
+            if new == 0:
+                return 0, table.num_rows
+            if new < table.num_rows:
+                events, table = events[keep], table.filter(pa.array(keep))
+            tx, now = self.tx + 1, self.next_time()
+            rows = bulk.as_log(table, self.seq + 1, tx, now)
+            steps = self.memory.late_steps(table, events, self.seq + 1)
+            head = chain.link(self.head, tx, now, new, chain.digest_table(rows))
+            self.insert(with_chain(rows, head), steps, now)
+            self.moved(events, new, tx, now, head)
+        return new, len(keep) - new
 
     def release(self, seq: int, events: Sequence[Event], note: str | None) -> list[Receipt]:
         """Record the events that a quarantined row turned out to be, and that it is released.
@@ -194,8 +283,7 @@ class Recorder:
                 if receipt.status == "quarantined":
                     msg = f"row {seq} stays in quarantine: {receipt.reason}"
                     raise QueryError(msg)
-            number = self.seq + len(plan.rows) + 1
-            plan.rows.append(release_row(seq, note, number, plan.tx, plan.recorded_us))
+            plan.released = (seq, note)
             self._write(plan)
         return plan.receipts
 
@@ -208,19 +296,17 @@ class Recorder:
             raise
 
     def _write(self, plan: Plan) -> None:
-        count = len(plan.rows)
-        columns = columns_of(plan.rows)
+        count = plan.count
         if count <= FEW and not plan.steps and not self.rollups:
-            digest = chain.digest_rows(columns)
+            rows = plan.rows()
+            digest = chain.digest_rows(columns_of(rows))
             head = chain.link(self.head, plan.tx, plan.recorded_us, count, digest)
-            self._insert_few(plan, head)
+            self._insert_few(rows, head)
         else:
-            table = table_of(columns)
+            table = plan.table()
             digest = chain.digest_table(table)
             head = chain.link(self.head, plan.tx, plan.recorded_us, count, digest)
-            marks = pa.array([None] * (count - 1) + [head], pa.binary())
-            at = LOG.get_field_index("chain")
-            self.insert(table.set_column(at, LOG.field(at), marks), plan.steps, plan.recorded_us)
+            self.insert(with_chain(table, head), plan.steps, plan.recorded_us)
         self.moved(plan.hashes, count, plan.tx, plan.recorded_us, head)
 
     def moved(
@@ -235,15 +321,13 @@ class Recorder:
         self.memory.remember(hashes, self.seq + 1, self.seq + count)
         self.seq, self.tx, self.recorded_us, self.head = self.seq + count, tx, recorded_us, head
 
-    def _insert_few(self, plan: Plan, head: bytes) -> None:
+    def _insert_few(self, rows: list[LogRow], head: bytes) -> None:
         """Insert some rows by bound parameters, which is quickest for a few; commits by itself."""
-        last = len(plan.rows) - 1
+        last = len(rows) - 1
         values = [
-            p
-            for i, row in enumerate(plan.rows)
-            for p in parameters(row, head if i == last else None)
+            p for i, row in enumerate(rows) for p in parameters(row, head if i == last else None)
         ]
-        many = ", ".join([MARKS] * len(plan.rows))
+        many = ", ".join([MARKS] * len(rows))
         self.con.execute(f"INSERT INTO log VALUES {many}", values)  # noqa: S608 question marks
 
     def insert(self, table: pa.Table, steps: list[tuple[int, int]], recorded_us: int) -> None:

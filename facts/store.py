@@ -12,7 +12,7 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
-from facts import derived, erasing
+from facts import bulk, derived, erasing
 from facts.access import Access
 from facts.errors import QueryError, StoreBusy, StoreClosed, StoreMissing
 from facts.events import Event, RawBad, Receipt
@@ -24,6 +24,7 @@ from facts.recorder import Recorder
 from facts.rollup import RollUp
 from facts.times import utc_now
 
+BULK = 1_000_000
 LOG = logging.getLogger(__name__)
 _open_here: set[Path] = set()
 _open_lock = threading.Lock()
@@ -131,6 +132,33 @@ class Store:
     def record(self, items: Sequence[Item]) -> list[Receipt]:
         """Record items and wait until they are durable; see ``submit``."""
         return self.submit(items).result()
+
+    def load(self, table: pa.Table) -> tuple[int, int]:
+        """Record a table of facts in bulk and wait until it is durable.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            Columns ``source``, ``id``, ``entity``, ``attribute``, ``valid_from`` (with zone), and
+            optionally ``kind`` (default exact), ``num``, ``num2``, ``num3``, ``text``, ``labels``,
+            ``probs``, ``nums``, ``valid_to``, ``choice`` and ``extra``: the column form of values.
+
+        Returns
+        -------
+        tuple of (int, int)
+            How many facts were new, and how many were known.
+
+        Raises
+        ------
+        EventError
+            The columns or a row break a rule; nothing of the table was recorded.
+        """
+        whole = bulk.normalise(table)
+        new = 0
+        for start in range(0, whole.num_rows, BULK):
+            part = whole.slice(start, BULK).combine_chunks()
+            new += self._intake.run(lambda part=part: self._recorder.load(part)).result()[0]  # type: ignore[misc]
+        return new, whole.num_rows - new
 
     def quarantine(
         self, raw: bytes, reason: str, source: str | None = None, id: str | None = None
