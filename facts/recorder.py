@@ -280,7 +280,7 @@ class Recorder:
         with self._or_forget():
             plan = self.plan(events)
             for receipt in plan.receipts:
-                if receipt.status == "quarantined":
+                if receipt.status == "quarantined" or receipt.reason is not None:
                     msg = f"row {seq} stays in quarantine: {receipt.reason}"
                     raise QueryError(msg)
             plan.released = (seq, note)
