@@ -61,7 +61,7 @@ def counts(
             continue
         if not isinstance(result.form, CountForm):
             return Declined(model.name, f"{type(result.form).__name__} is no form of counts")
-        rows.append(score(result.form.count(), float(history.y[origin])))
+        rows.append(score(result.form.count(), float(history.y[origin]), rng))
     begin = utc64(history.start) + chosen * np.timedelta64(history.step)
     return collect(begin, history.y[chosen], rows)
 
@@ -107,7 +107,6 @@ def sizes(
             return Declined(model.name, f"{type(result.form).__name__} is no form of sizes")
         for i in block:
             what, when = items.features[i], aware(items.at[i])
-            exact, quick = result.form.predict(what, when), result.form.quick(what, when)
-            rows.append(score(exact, float(items.label[i]), quick))
+            rows.append(score(result.form.predict(what, when), float(items.label[i]), rng))
     chosen = np.concatenate(forecast or [np.zeros(0, np.intp)])
     return collect(items.at[chosen], items.label[chosen], rows)

@@ -47,13 +47,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model that has been fitted and scored, and what the gate says of it."""
+    """A model that has been fitted and scored."""
 
     model: Model
     fit: Fit
     scores: Scores
     seconds: float
-    checks: tuple[gate.Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,9 @@ class Field:
         except (UnknownNameError, DomainError) as error:
             name = entry if isinstance(entry, str) else type(entry).__name__
             return name, Declined(name, str(error))
-        outcome = supervise(lambda: self._try(model, tick), self.settings.deadline)
+        never_late = model.name == registry.DEFAULT
+        deadline = None if never_late else self.settings.deadline
+        outcome = supervise(lambda: self._try(model, tick), deadline)
         if isinstance(outcome, Failure):
             return model.name, Declined(model.name, outcome.reason)
         if isinstance(outcome.value, Declined):
@@ -127,13 +128,13 @@ class Field:
         spec = self.domain.spec
         return backtest.sizes(model, self.history.items, spec, seed=seed, tick=tick)  # type: ignore[arg-type]  # its role is size
 
-    def examined(self, name: str, found: Candidate, default: Candidate | None) -> Candidate:
-        """Return a candidate with the report of the gate."""
+    def checks(
+        self, name: str, found: Candidate, default: Candidate | None
+    ) -> tuple[gate.Check, ...]:
+        """Return the report of the gate on a candidate."""
         other = default.scores if default is not None and default is not found else None
-        checks = gate.examine(
-            found.fit, found.scores, default=other, replaced=self._against(name, found.scores)
-        )
-        return Candidate(found.model, found.fit, found.scores, found.seconds, checks)
+        replaced = self._against(name, found.scores)
+        return gate.examine(found.fit, found.scores, default=other, replaced=replaced)
 
     def _against(self, name: str, scores: Scores) -> tuple[Scores, Scores] | None:
         """Return scores of the new model and of the snapshot it replaces on the same new facts."""
@@ -141,7 +142,7 @@ class Field:
         if form is None:
             return None
         if isinstance(form, CountPath):
-            old = _path_scores(form, scores)
+            old = _path_scores(form, scores, stream(self.settings.seed, self.quantity.name))
         elif isinstance(form, SizeForm):
             old = self._size_scores(form, scores)
         else:
@@ -150,6 +151,7 @@ class Field:
         return scores.take(places), old
 
     def _size_scores(self, form: SizeForm, scores: Scores) -> Scores:
+        rng = stream(self.settings.seed, self.quantity.name, "replaced")
         reference = getattr(form, "reference", None)
         items = self.history.items
         place = {moment: i for i, moment in enumerate(items.at)}
@@ -159,19 +161,19 @@ class Field:
             if reference is not None and aware(moment) > reference
         ]
         rows = [
-            score(form.predict(items.features[i], aware(items.at[i])), float(items.label[i]))
+            score(form.predict(items.features[i], aware(items.at[i])), float(items.label[i]), rng)
             for i in chosen
         ]
         return collect(items.at[chosen], items.label[chosen], rows)
 
 
-def _path_scores(form: CountPath, scores: Scores) -> Scores:
+def _path_scores(form: CountPath, scores: Scores, rng: np.random.Generator) -> Scores:
     """Return the scores of a published path on the periods that it reaches."""
     steps = [int((aware(moment) - form.start) / form.step) for moment in scores.at]
     new = [i for i, step in enumerate(steps) if 0 <= step < form.horizon]
     ahead = [aware(scores.at[i]) >= form.start for i in new]
     chosen = np.array([i for i, later in zip(new, ahead, strict=True) if later], np.intp)
-    rows = [score(form.count(step=steps[i]), float(scores.outcome[i])) for i in chosen]
+    rows = [score(form.count(step=steps[i]), float(scores.outcome[i]), rng) for i in chosen]
     return collect(scores.at[chosen], scores.outcome[chosen], rows)
 
 
@@ -181,7 +183,7 @@ def entries(domain: Domain, quantity: Quantity) -> tuple[object, ...]:
     return (*(entry for entry in named if entry != registry.DEFAULT), registry.DEFAULT)
 
 
-def still_good(form: CountForm | SizeForm, history: History) -> bool:
+def still_good(form: object, history: History) -> bool:
     """Return whether an older snapshot can stand in for a model that failed now.
 
     A path of counts only if it begins where the predictions begin; sizes say by themselves how

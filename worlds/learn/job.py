@@ -18,6 +18,7 @@ from worlds.learn.protocol import Declined
 from worlds.learn.provenance import provenance
 from worlds.learn.report import ModelLine, Report
 from worlds.learn.scoring import Scores, collect
+from worlds.learn.supervision import Failure, supervise
 from worlds.learn.weights import Weights, learn_weights, summary
 from worlds.publish import Release, Snapshot, SnapshotStore
 
@@ -163,26 +164,49 @@ def _learn_quantity(
             declined[name] = result.reason
         else:
             found[name] = result
-    default = found.get(registry.DEFAULT)
-    for name in list(found):
-        found[name] = field.examined(name, found[name], default)
-        reason = gate.verdict(found[name].checks)
-        if reason is not None and name != registry.DEFAULT:
-            declined[name] = f"the gate: {reason}"
-            del found[name]
     old = before.snapshots.get(field.quantity.name, {})
+    default = found.get(registry.DEFAULT)
+    snapshots: dict[str, Snapshot] = {}
+    for name in list(found):
+        outcome = _examined(field, name, found[name], default, origin, old.get(name))
+        if isinstance(outcome, Declined):
+            declined[name] = outcome.reason
+            del found[name]
+        else:
+            snapshots[name] = outcome
     kept = {
         name: old[name]
         for name in declined
-        if name in old and still_good(old[name].form, field.history)  # type: ignore[arg-type]
+        if name in old and still_good(old[name].form, field.history)
     }
-    if any(name != registry.DEFAULT for name in (*found, *kept)):
-        # the default belief answers when nothing else can; beside a fitted model it is only noise
-        found.pop(registry.DEFAULT, None)
     scores = {name: item.scores for name, item in found.items()}
     scores |= {name: _unscored() for name in kept}
-    fresh = {name: _snapshot(field, name, item, origin, old) for name, item in found.items()}
-    return Learned(field.quantity, found, {**fresh, **kept}, learn_weights(scores), declined)
+    return Learned(field.quantity, found, {**snapshots, **kept}, learn_weights(scores), declined)
+
+
+def _examined(
+    field: Field,
+    name: str,
+    item: Candidate,
+    default: Candidate | None,
+    origin: Mapping[str, Any],
+    old: Snapshot | None,
+) -> Snapshot | Declined:
+    """Return the snapshot of a model that passes the gate; foreign forms may raise anything."""
+
+    def examine() -> Snapshot:
+        checks = field.checks(name, item, default)
+        snapshot = _snapshot(field, name, item, checks, origin, old)
+        snapshot.id  # noqa: B018 - a form that cannot be stored must fail here, not later
+        return snapshot
+
+    outcome = supervise(examine, None if name == registry.DEFAULT else field.settings.deadline)
+    if isinstance(outcome, Failure):
+        return Declined(name, f"it cannot be published: {outcome.reason}")
+    reason = gate.verdict(outcome.value.checks)
+    if reason is not None and name != registry.DEFAULT:
+        return Declined(name, f"the gate: {reason}")
+    return outcome.value
 
 
 def _unscored() -> Scores:
@@ -194,8 +218,9 @@ def _snapshot(
     field: Field,
     name: str,
     item: Candidate,
+    checks: tuple[gate.Check, ...],
     origin: Mapping[str, Any],
-    old: Mapping[str, Snapshot],
+    old: Snapshot | None,
 ) -> Snapshot:
     return Snapshot(
         quantity=field.quantity.name,
@@ -209,8 +234,8 @@ def _snapshot(
             simulated=field.history.simulated,
             **origin,
         ),
-        checks=item.checks,
-        parent=old[name].id if name in old else None,
+        checks=checks,
+        parent=old.id if old is not None else None,
     )
 
 

@@ -10,9 +10,8 @@ from worlds.learn.series import Times
 
 LEVELS = (0.5, 0.9)
 SMALLEST = 1e-300
-EXACT_RANGE = 300
-_SHAPE: Floats = np.linspace(0, 1, 500) ** 3
-"""Points of the grid of the CRPS in units of its end: dense where counts are small."""
+EXACT_RANGE = 200
+DRAWS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,39 +66,29 @@ class Scores:
 
 
 def score(
-    forecast: Distribution, outcome: float, quick: Distribution | None = None
+    forecast: Distribution, outcome: float, rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """Return log score, CRPS, P(Y < y) and P(Y <= y) of one forecast.
-
-    Parameters
-    ----------
-    forecast, outcome
-        What was forecast and what happened.
-    quick
-        The same forecast, faster and a little less exact: good enough for the CRPS.
-    """
+    """Return log score, CRPS, P(Y < y) and P(Y <= y) of one forecast."""
     upto, below = (float(x) for x in forecast.cdf(np.array([outcome, outcome - 1])))
     pmf = getattr(forecast, "pmf", None)
     prob = float(pmf(np.array(outcome))) if pmf is not None else upto - below
-    return float(np.log(max(prob, SMALLEST))), crps(quick or forecast, outcome), below, upto
+    return float(np.log(max(prob, SMALLEST))), crps(forecast, outcome, rng), below, upto
 
 
-def crps(forecast: Distribution, outcome: float) -> float:
-    """Return the integral of (F(x) - 1[x >= y])^2: exact on small ranges, else on a grid.
+def crps(forecast: Distribution, outcome: float, rng: np.random.Generator) -> float:
+    """Return the integral of (F(x) - 1[x >= y])^2.
 
-    Between grid points F is taken as linear.
+    Exact on small ranges. On large ones the unbiased estimate from draws: its error is a few per
+    cent of one score and vanishes in the mean over many (Zamo & Naveau 2018,
+    doi:10.1007/s11004-017-9709-7).
     """
     top = max(outcome, forecast.mean() + 8 * np.sqrt(max(forecast.var(), 0.0))) + 1
     if top <= EXACT_RANGE:
         k = np.arange(np.ceil(top) + 1)
         return float(((forecast.cdf(k) - (k >= outcome)) ** 2).sum())
-    grid = np.sort(np.append(np.floor(_SHAPE * top), outcome))
-    values = forecast.cdf(grid)
-    width = np.diff(grid)
-    left, right = values[:-1], values[1:]
-    after = grid[:-1] >= outcome
-    left, right = np.where(after, 1 - left, left), np.where(after, 1 - right, right)
-    return float(width @ ((left**2 + left * right + right**2) / 3))
+    draws = np.sort(forecast.sample(rng, DRAWS))
+    spread = float((2 * np.arange(DRAWS) - DRAWS + 1) @ draws) / (DRAWS * (DRAWS - 1))
+    return float(np.abs(draws - outcome).mean()) - spread
 
 
 def collect(at: Times, outcomes: Floats, rows: list[tuple[float, float, float, float]]) -> Scores:

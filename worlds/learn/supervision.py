@@ -28,7 +28,7 @@ class Done[T]:
     seconds: float
 
 
-def supervise[T](task: Callable[[], T], deadline: float) -> Done[T] | Failure:
+def supervise[T](task: Callable[[], T], deadline: float | None) -> Done[T] | Failure:
     """Run a task that may be anybody's code; it can fail only by itself.
 
     Parameters
@@ -36,8 +36,8 @@ def supervise[T](task: Callable[[], T], deadline: float) -> Done[T] | Failure:
     task
         What to run.
     deadline
-        Seconds after which it is interrupted. Interrupting needs the main thread; in any other
-        one the deadline is not enforced.
+        Seconds after which it is interrupted, None for never. Interrupting needs the main
+        thread; in any other one the deadline is not enforced.
     """
     begin = time.process_time()
     try:
@@ -51,8 +51,8 @@ def supervise[T](task: Callable[[], T], deadline: float) -> Done[T] | Failure:
 
 
 @contextmanager
-def _interrupted_after(seconds: float) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
+def _interrupted_after(seconds: float | None) -> Iterator[None]:
+    if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
 

@@ -9,9 +9,7 @@ from worlds.learn.protocol import Fit
 from worlds.learn.scoring import Scores
 
 
-def scores(
-    n: int, pit: np.ndarray | None = None, log_score: np.ndarray | float = -2.0
-) -> Scores:
+def scores(n: int, pit: np.ndarray | None = None, log_score: np.ndarray | float = -2.0) -> Scores:
     middle = (np.arange(n) + 0.5) / max(n, 1) if pit is None else pit
     at = np.arange(n).astype("datetime64[h]").astype("datetime64[us]")
     logs = np.broadcast_to(np.asarray(log_score, float), (n,)).copy()

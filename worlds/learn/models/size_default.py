@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from worlds.core.features import FeatureSpec
+from worlds.core.forms import LogLinear
 from worlds.core.forms.default import default_size
+from worlds.core.questions import Quantity
+from worlds.learn.clock import MONDAY
 from worlds.learn.protocol import Fit, Result
 from worlds.learn.series import POPULATION, Items
 
@@ -28,6 +32,11 @@ class Default:
         rng: np.random.Generator,  # noqa: ARG002 - one protocol
     ) -> Result:
         """Return the default belief with the recent population."""
-        form = default_size(items.quantity, at)
         recent = tuple(items.features[-POPULATION:])
-        return Fit(replace(form, population=recent), {"method": "usual range"})
+        form = replace(_belief(items.quantity), reference=at, population=recent)
+        return Fit(form, {"method": "usual range"})
+
+
+@cache
+def _belief(quantity: Quantity) -> LogLinear:
+    return default_size(quantity, MONDAY)
