@@ -1,7 +1,5 @@
-"""``worlds facts``: list, show, quarantine."""
+"""``worlds facts``: list, show, quarantine; keeping them is in `api.cli.keeping`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -10,26 +8,22 @@ import msgspec
 from rich.table import Table
 
 from api.asking import known_time
-from api.cli import common
+from api.cli import common, keeping
 from api.cli.show import out
+from api.cli.store import opened
 from api.errors import MissingError
 from api.reading import FactsWanted, Page, facts, quarantine
 from api.schemas import decode
-from facts import Event, Store, parse_event
+from facts import Event, parse_event
 
 
 @click.group(epilog="Example: worlds facts list --attribute likes --limit 5")
 def command() -> None:
-    """Look at facts and at what could not be understood (not while a server has them)."""
+    """Look at facts, keep them safe, ask them in SQL (not while a server has them)."""
 
 
-@contextmanager
-def opened(var: str | None, domain: str | None) -> Iterator[Store]:
-    """Open the store that is there."""
-    chosen = common.settings(var=var, domain=domain)
-    known = common.find_domain(chosen)
-    with Store.open(common.facts_path(chosen, known), create=False) as store:
-        yield store
+for _kept in keeping.COMMANDS:
+    command.add_command(_kept)
 
 
 def page_options(function: common.Command) -> common.Command:

@@ -6,15 +6,13 @@ from secrets import token_hex
 from typing import Any
 
 import msgspec
-from litestar import Request, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.response.base import ASGIResponse
+from litestar.handlers import ASGIRouteHandler
 
 from api.asking import parse_time
 from api.drafts import Draft, DraftChecker
 from api.errors import RequestError
-from api.routes.replies import json_bytes, read
-from api.schemas import PredictionRequest
+from api.routes.hot import hot_post
+from api.schemas import PredictionRequest, decode
 from api.service import Service
 from api.serving import Served
 
@@ -25,7 +23,7 @@ _decoder = msgspec.json.Decoder(PredictionRequest)
 _encode = msgspec.json.Encoder().encode
 
 
-def handlers(service: Service) -> list[HTTPRouteHandler]:
+def handlers(service: Service) -> list[ASGIRouteHandler]:
     """Return the handler for the domain's label."""
     checker = DraftChecker(service.domain.draft)
     serving, limit = service.serving, service.settings.batch_limit
@@ -46,13 +44,11 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         parts = [one(served, wanted, draft, f"drafts[{i}]") for i, draft in enumerate(drafts)]
         return b'{"predictions":[%s],%s' % (b",".join(parts), served.tail)
 
-    @post(f"/v1/predictions/{service.domain.label}", name="predict")
-    async def predict(request: Request[Any, Any, Any]) -> ASGIResponse:
-        wanted = await read(request, _decoder)
+    async def predict(body: bytes) -> bytes:
+        wanted = decode(_decoder, body)
         served = serving.current
         if wanted.draft is not None and wanted.drafts is None:
-            reply = one(served, wanted, wanted.draft, "draft")
-            return json_bytes(b"%s,%s" % (reply[:-1], served.tail))
+            return b"%s,%s" % (one(served, wanted, wanted.draft, "draft")[:-1], served.tail)
         drafts = wanted.drafts
         if drafts is None or wanted.draft is not None:
             raise RequestError(
@@ -63,10 +59,11 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
             wrong = f"{len(drafts)} drafts; at most {limit} in one request"
             raise RequestError("too many drafts", [("drafts", wrong)])
         if len(drafts) < THREAD_FROM:
-            return json_bytes(many(served, wanted, drafts))
-        return json_bytes(await service.desk.run(lambda: many(served, wanted, drafts)))
+            return many(served, wanted, drafts)
+        return await service.desk.run(lambda: many(served, wanted, drafts))
 
-    return [predict]
+    path = f"/v1/predictions/{service.domain.label}"
+    return [hot_post(path, "predict", service.settings.body_limit, predict)]
 
 
 def _moment(text: str | None) -> datetime | None:

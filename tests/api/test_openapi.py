@@ -24,7 +24,7 @@ def test_the_document_has_exactly_the_routes_there_are(
     served = {
         (re.sub(r":\w+}", "}", route.path), method.lower())
         for route in client.app.routes
-        for method in getattr(route, "methods", [])
+        for method in getattr(route, "methods", None) or ["POST"]  # the hot path takes POST only
         if method != "OPTIONS" and route.path not in UNLISTED
     }
     listed = {

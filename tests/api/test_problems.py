@@ -62,6 +62,13 @@ def test_wrong_methods_name_the_right_ones(client: Client, method: str) -> None:
     assert "POST" in reply.headers["allow"]
 
 
+def test_options_name_the_methods(client: Client) -> None:
+    for path, method in (("/v1/predictions/likes", "POST"), ("/v1/questions", "GET")):
+        reply = client.options(path)
+        assert reply.status_code == 204
+        assert method in reply.headers["allow"]
+
+
 @pytest.mark.parametrize(
     "path",
     ["/nope", "/v1", "/v1/predictions/dislikes", "/v1/questions/a/b", "/static/../app.py",

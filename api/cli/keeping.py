@@ -1,0 +1,230 @@
+"""``worlds facts``: seal, verify, back up, restore, export, replicate, erase, trace, ask in SQL."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from api.asking import known_time
+from api.cli import common, lineage
+from api.cli.show import out
+from api.cli.store import opened
+from api.errors import CommandError, MissingError
+from facts import Reader, archive
+
+FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+AS_OF = click.option("--as-of", metavar="TIME", help="As known then. [default: now]")
+
+
+def said(content: object, text: str, as_json: bool) -> None:
+    """Print a report as JSON or as a sentence."""
+    if as_json:
+        common.print_json(content)
+    else:
+        click.echo(text)
+
+
+@click.command(epilog="Example: worlds facts seal var/archive")
+@FOLDER
+@common.options
+def seal(folder: Path, as_json: bool, var: str | None, domain: str | None) -> None:
+    """Add what is new to the archive in FOLDER: Parquet segments, each hashed onto the last."""
+    with opened(var, domain) as store:
+        report = archive.seal(store, folder)
+    said(report, f"{report.rows:,} rows in {report.segments} new segments; {report.head}", as_json)
+
+
+@click.command(epilog="Example: worlds facts backup /mnt/backup/sniffable")
+@FOLDER
+@common.options
+def backup(folder: Path, as_json: bool, var: str | None, domain: str | None) -> None:
+    """Make or refresh a complete copy in FOLDER."""
+    with opened(var, domain) as store:
+        report = archive.backup(store, folder)
+    said(report, f"{report.rows:,} rows added; complete up to {report.head}", as_json)
+
+
+@click.command(epilog="Example: worlds facts verify --archive var/archive")
+@click.option("--archive", "folder", type=click.Path(path_type=Path), help="Check it as well.")
+@click.option("--only-archive", is_flag=True, help="Leave the fact file alone.")
+@common.options
+def verify(
+    folder: Path | None, only_archive: bool, as_json: bool, var: str | None, domain: str | None
+) -> None:
+    """Recompute every hash; name each changed, missing or reordered row, byte or segment."""
+    if only_archive and folder is None:
+        raise CommandError("--only-archive needs --archive FOLDER")
+    if only_archive:
+        report = archive.verify(None, folder)
+    else:
+        with opened(var, domain) as store:
+            report = archive.verify(store, folder)
+    problems = "".join(f"\n  {problem}" for problem in report.problems)
+    text = f"{report.rows:,} rows, {report.segments} segments"
+    verdict = "all holds" if report.ok else f"{len(report.problems)} problems:{problems}"
+    said({**common.fields(report), "ok": report.ok}, f"{text}; {verdict}", as_json)
+    if not report.ok:
+        raise SystemExit(1)
+
+
+@click.command(epilog="Example: worlds facts restore /mnt/backup/sniffable --into var2")
+@FOLDER
+@click.option("--into", required=True, metavar="DIR", help="A new data directory.")
+@click.option("--as-of", metavar="TIME", help="Only what was recorded up to then.")
+@common.options
+def restore(
+    folder: Path, into: str, as_of: str | None, as_json: bool, var: str | None, domain: str | None
+) -> None:
+    """Make a new fact file of the archive in FOLDER, after verifying it."""
+    moment = known_time(as_of, datetime.now(UTC))
+    chosen = common.settings(var=var, domain=domain)
+    target = Path(into) / common.find_domain(chosen).name / "facts.duckdb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    rows = archive.restore(folder, target, as_of=moment)
+    said({"rows": rows, "file": str(target)}, f"{rows:,} rows restored into {target}", as_json)
+
+
+@click.command(epilog="Example: worlds facts export facts.parquet --attribute likes")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--attribute", multiple=True, help="Only these attributes.")
+@AS_OF
+@common.options
+def export(
+    file: Path,
+    attribute: tuple[str, ...],
+    as_of: str | None,
+    as_json: bool,
+    var: str | None,
+    domain: str | None,
+) -> None:
+    """Write the visible facts to FILE (.parquet, .arrow, .feather or .csv)."""
+    moment = known_time(as_of, datetime.now(UTC))
+    wanted = {"attribute": list(attribute)} if attribute else {}
+    with opened(var, domain) as store:
+        rows = archive.export(store, file, as_of=moment, **wanted)
+    said({"rows": rows, "file": str(file)}, f"{rows:,} facts in {file}", as_json)
+
+
+@click.command(epilog="Example: worlds facts replicate /mnt/replica --every 10 --times 60")
+@FOLDER
+@click.option("--every", type=click.FloatRange(0.1), help="Again every so many seconds.")
+@click.option("--times", type=click.IntRange(1), help="End after so many rounds.")
+@common.options
+def replicate(
+    folder: Path,
+    every: float | None,
+    times: int | None,
+    as_json: bool,
+    var: str | None,
+    domain: str | None,
+) -> None:
+    """Bring the replica in FOLDER up to date, once or again and again until Ctrl-C."""
+    with opened(var, domain) as store:
+        done = 0
+        while True:
+            report = archive.replicate(store, folder)
+            done += 1
+            said(report, f"{report.rows:,} rows added; up to {report.head}", as_json)
+            if every is None or done == times:
+                return
+            time.sleep(every)
+
+
+@click.command(epilog='Example: worlds facts erase --entity post:17 --reason "request 2026-11"')
+@click.option("--entity", required=True, help="The exact name.")
+@click.option("--reason", required=True, help="Why; it stays, so it must not name the entity.")
+@click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
+@common.options
+def erase(
+    entity: str, reason: str, yes: bool, as_json: bool, var: str | None, domain: str | None
+) -> None:
+    """Remove all content of an entity from the file and from every archive; a tombstone stays."""
+    if not yes:
+        click.confirm(f"Erase everything about {entity!r} for ever?", abort=True, err=True)
+    with opened(var, domain) as store:
+        report = archive.erase(store, entity, reason)
+    missed = "".join(f"\n  not reached: {place}: {why}" for place, why in report.missed.items())
+    text = f"{report.rows} rows erased; {len(report.archives)} archives rewritten; {report.token}"
+    said(report, text + missed, as_json)
+    if report.missed:
+        raise SystemExit(1)
+
+
+@click.command(epilog="Example: worlds facts trace --id post:readme; worlds facts trace --release")
+@click.option("--seq", type=int, help="One row of the log.")
+@click.option("--tx", type=int, help="One transaction.")
+@click.option("--source", help="Everything a source sent.")
+@click.option("--id", "event", help="One event.")
+@click.option("--release", is_flag=False, flag_value="current", help="What a release learned from.")
+@common.options
+def trace(
+    seq: int | None,
+    tx: int | None,
+    source: str | None,
+    event: str | None,
+    release: str | None,
+    as_json: bool,
+    var: str | None,
+    domain: str | None,
+) -> None:
+    """From facts to the snapshots that learned from them, or from a release to its facts."""
+    chosen = common.settings(var=var, domain=domain)
+    known = common.find_domain(chosen)
+    snapshots = common.snapshots(chosen, known)
+    with opened(var, domain) as store, store.reader() as reader:
+        if release is not None:
+            found = lineage.of_release(reader, known, snapshots, release)
+        else:
+            rows = reader.trace(seq=seq, tx=tx, source=source, id=event)
+            if not rows:
+                raise MissingError("no fact fits; worlds facts list shows what is there")
+            found = {"facts": lineage.of_facts(rows, known, snapshots)}
+    common.print_json(found) if as_json else show_trace(found)
+
+
+def show_trace(found: dict[str, Any]) -> None:
+    """Print a lineage for people."""
+    for key, value in found.items():
+        if not isinstance(value, list):
+            click.echo(f"{key}: {value}")
+            continue
+        table = Table(box=None, title=key, title_justify="left")
+        names = list(value[0]) if value else []
+        for name in names:
+            table.add_column(name, overflow="fold")
+        for row in value:
+            table.add_row(*(str(row[name]) for name in names))
+        out.print(table)
+
+
+@click.command(
+    epilog='Example: worlds facts sql "SELECT attribute, count(*) FROM facts GROUP BY 1"'
+)
+@click.argument("query")
+@AS_OF
+@common.options
+def sql(query: str, as_of: str | None, as_json: bool, var: str | None, domain: str | None) -> None:
+    """Answer one SELECT over `facts`, or over a wide table such as `posts`; nothing can change."""
+    moment = known_time(as_of, datetime.now(UTC))
+    with opened(var, domain) as store, store.reader() as reader:
+        table = _ask(reader, query, moment)
+    if as_json:
+        common.print_json({"columns": table["columns"], "rows": table["rows"]})
+        return
+    shown = Table(box=None)
+    for name in table["columns"]:
+        shown.add_column(name, overflow="fold")
+    for row in table["rows"]:
+        shown.add_row(*(str(value) for value in row.values()))
+    out.print(shown)
+
+
+def _ask(reader: Reader, query: str, moment: datetime | None) -> dict[str, Any]:
+    found = reader.sql(query, as_of=moment)
+    return {"columns": found.schema.names, "rows": found.to_pylist()}
+
+
+COMMANDS = (seal, verify, backup, restore, export, replicate, erase, trace, sql)
