@@ -249,12 +249,35 @@ def _holds(ring: Floats, place: Floats) -> bool:
 
 
 def _in_rings(places: Floats, sigma: Floats, rings: tuple[Floats, ...]) -> Floats:
-    inside = np.zeros(len(places))
+    """Return the probability inside: 0 or 1 away from all edges, triangles near one."""
+    x, y = np.ascontiguousarray(places.T)
+    parity = np.zeros(len(places), bool)
+    gap = np.full(len(places), np.inf)
     for ring in rings:
-        a = (ring[None] - places[:, None]) / sigma[:, None, None]
-        b = np.roll(a, -1, axis=1)
-        inside += _triangles(a, b).sum(1)
-    return np.clip(inside, 0.0, 1.0)
+        for start, end in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+            _pass_edge(x, y, start, end - start, parity, gap)
+    inside = parity.astype(float)
+    near = np.flatnonzero(gap < (REACH * sigma) ** 2)
+    total = np.zeros(near.size)
+    for ring in rings:
+        a = (ring[None] - places[near, None]) / sigma[near, None, None]
+        total += _triangles(a, np.roll(a, -1, axis=1)).sum(1)
+    inside[near] = np.clip(total, 0.0, 1.0)
+    return inside
+
+
+def _pass_edge(
+    x: Floats, y: Floats, start: Floats, along: Floats, parity: NDArray[np.bool_], gap: Floats
+) -> None:
+    """Flip the parity of places whose ray crosses an edge; lower their squared distance to it."""
+    right, up = x - start[0], y - start[1]
+    length = float(along @ along)
+    share = (right * along[0] + up * along[1]) * (1 / length if length > 0 else 0.0)
+    np.clip(share, 0.0, 1.0, out=share)
+    np.minimum(gap, (right - share * along[0]) ** 2 + (up - share * along[1]) ** 2, out=gap)
+    if along[1] != 0:
+        crosses = (up < 0) != (up < along[1])
+        parity ^= crosses & (right < up * (along[0] / along[1]))
 
 
 def _triangles(a: Floats, b: Floats) -> Floats:
