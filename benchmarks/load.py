@@ -82,6 +82,7 @@ async def run(port: int, seconds: float, connections: int, request: bytes) -> di
     elapsed = time.perf_counter() - start
     times = sorted(t for client in clients for t in client.times)
     return {
+        "requests": len(times),
         "per_second": len(times) / elapsed,
         "p50_ms": 1e3 * times[len(times) // 2],
         "p99_ms": 1e3 * times[int(len(times) * 0.99)],

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,22 @@ def cores() -> tuple[set[int], set[int]]:
     return {available[0]}, {available[-1]}
 
 
+@dataclass(frozen=True)
+class Running:
+    """A server in a process of its own."""
+
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def server(factory: str, var: Path, core: set[int], **environ: str) -> Iterator[int]:
-    """Run a server in its own process; yield its port."""
+def server(factory: str, var: Path, core: set[int], **environ: str) -> Iterator[Running]:
+    """Run a server in its own process."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.serving_bench", "serve", factory, str(port)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WORLDS_")}
@@ -48,7 +62,7 @@ def server(factory: str, var: Path, core: set[int], **environ: str) -> Iterator[
     try:
         os.sched_setaffinity(process.pid, core)
         wait_for(port)
-        yield port
+        yield Running(port, process.pid)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
@@ -65,13 +79,16 @@ def wait_for(port: int) -> None:
     raise TimeoutError(msg)
 
 
-def load(port: int, request: bytes, seconds: float, core: set[int]) -> dict[str, Any]:
+def load(target: Running, request: bytes, seconds: float, core: set[int]) -> dict[str, Any]:
     """Run the load generator in its own process; return what it measured."""
-    command = [sys.executable, "-m", "benchmarks.load", str(port), str(seconds), str(CONNECTIONS)]
+    arguments = [str(target.port), str(seconds), str(CONNECTIONS)]
+    command = [sys.executable, "-m", "benchmarks.load", *arguments]
+    before = target.cpu_seconds()
     process = subprocess.Popen(command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     os.sched_setaffinity(process.pid, core)
     found, _ = process.communicate(request, timeout=seconds + 60)
     measured: dict[str, Any] = json.loads(found)
+    measured["cpu_us"] = 1e6 * (target.cpu_seconds() - before) / measured["requests"]
     return measured
 
 
@@ -99,10 +116,10 @@ def main(quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         var = Path(folder)
         learned = _publish(var)
-        with server("service", var, ours) as port:
-            size = load(port, predict, 0.5, theirs)["bytes"]
+        with server("service", var, ours) as service:
+            size = load(service, predict, 0.5, theirs)["bytes"]
             with server("bare", var, ours, BARE_BYTES=str(size)) as bare:
-                pairs = [_round(port, predict, bare, seconds, theirs) for _ in range(rounds)]
+                pairs = [_round(service, predict, bare, seconds, theirs) for _ in range(rounds)]
     ratios = [mine["per_second"] / least["per_second"] for mine, least in pairs]
     ratio = statistics.median(ratios)
     return {
@@ -114,6 +131,8 @@ def main(quick: bool) -> dict[str, Any]:
         "bare_per_second": statistics.median(least["per_second"] for _, least in pairs),
         "p50_ms": statistics.median(mine["p50_ms"] for mine, _ in pairs),
         "p99_ms": statistics.median(mine["p99_ms"] for mine, _ in pairs),
+        "prediction_cpu_us": statistics.median(mine["cpu_us"] for mine, _ in pairs),
+        "bare_cpu_us": statistics.median(least["cpu_us"] for _, least in pairs),
         "ratios": ratios,
         "bounds": [
             {
@@ -127,9 +146,9 @@ def main(quick: bool) -> dict[str, Any]:
 
 
 def _round(
-    port: int, predict: bytes, bare: int, seconds: float, core: set[int]
+    service: Running, predict: bytes, bare: Running, seconds: float, core: set[int]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    mine = load(port, predict, seconds, core)
+    mine = load(service, predict, seconds, core)
     return mine, load(bare, raw_request("GET", "/"), seconds, core)
 
 
@@ -204,7 +223,14 @@ def serve(factory: str, port: int) -> None:
         return constant
 
     app = Litestar([bare], openapi_config=None, logging_config=None)
-    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="warning")
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+    )
 
 
 if __name__ == "__main__":
