@@ -30,10 +30,11 @@ def run_sql(
     text = query.strip().rstrip(";")
     _check_select(con, text)
     timer = threading.Timer(seconds, con.interrupt)
+    named = _tables(con, text)  # before the transaction: a failure would abort it
     con.execute("BEGIN TRANSACTION READ ONLY")
     timer.start()
     try:
-        views = _views(con, text, known_us)
+        views = _views(con, named, known_us)
         found: pa.Table = con.sql(
             f"WITH {views} SELECT * FROM ({text}\n)",  # noqa: S608 checked, and nothing can write
             params=list(params) or None,
@@ -62,17 +63,21 @@ def _check_select(con: duckdb.DuckDBPyConnection, text: str) -> None:
         raise QueryError(msg)
 
 
-def _views(con: duckdb.DuckDBPyConnection, text: str, known_us: int) -> str:
+def _tables(con: duckdb.DuckDBPyConnection, text: str) -> set[str]:
+    """Return the tables a query names; its question marks stand for nothing here."""
+    try:
+        return {name.strip('"') for name in con.get_table_names(text.replace("?", "NULL"))}
+    except duckdb.Error:
+        return set()
+
+
+def _views(con: duckdb.DuckDBPyConnection, named: set[str], known_us: int) -> str:
     upto = f"make_timestamp({int(known_us)}::BIGINT)"
     views = [
         f"facts AS (SELECT {VISIBLE} FROM log WHERE op <= 1 AND recorded_at <= {upto}"  # noqa: S608
         f" AND seq NOT IN (SELECT seq FROM shadow WHERE recorded_at <= {upto}"
         " GROUP BY seq HAVING sum(step) > 0))"
     ]
-    try:
-        named = {n.strip('"') for n in con.get_table_names(text)}
-    except duckdb.Error:
-        named = set()
     wanted = {n: n.removesuffix("s") for n in named if n.endswith("s") and NAME.fullmatch(n)}
     wanted = {n: p for n, p in wanted.items() if n not in ("facts", "rollups")}
     if wanted:

@@ -186,18 +186,16 @@ def trace(
 
 
 def show_trace(found: dict[str, Any]) -> None:
-    """Print a lineage for people."""
+    """Print a lineage for people: a block a row, since names are long."""
     for key, value in found.items():
         if not isinstance(value, list):
             click.echo(f"{key}: {value}")
             continue
-        table = Table(box=None, title=key, title_justify="left")
-        names = list(value[0]) if value else []
-        for name in names:
-            table.add_column(name, overflow="fold")
         for row in value:
-            table.add_row(*(str(row[name]) for name in names))
-        out.print(table)
+            click.echo(f"{key}:")
+            for name, content in row.items():
+                text = ", ".join(map(str, content)) if isinstance(content, list) else content
+                click.echo(f"  {name}: {text}")
 
 
 @click.command(
