@@ -29,6 +29,7 @@ def penalised(task: hierarchy.Problem, found: hierarchy.Fitted, effects: np.ndar
     return float(total - first.logpdf(level[0]))
 
 
+@pytest.mark.slowish
 def test_mode_maximises_the_posterior_as_written_down(rng: np.random.Generator) -> None:
     task = problem(120, rng)
     found = hierarchy.fit(task)
@@ -76,6 +77,7 @@ def test_effects_size_and_level_are_recovered(rng: np.random.Generator) -> None:
     assert np.sqrt(((levels - true - offset) ** 2).mean()) < 0.15
 
 
+@pytest.mark.slowish
 def test_cox_reid_corrects_the_size_for_the_effects_that_were_fitted() -> None:
     """Many effects on few items: without the correction the noise seems smaller than it is."""
     found, plain = [], []

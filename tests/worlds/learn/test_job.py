@@ -87,6 +87,26 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield store
 
 
+@pytest.fixture(scope="module")
+def published(
+    facts: Store, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[SnapshotStore, Report]:
+    """One release of the plain domain, for tests that only look at it."""
+    shelf = SnapshotStore(tmp_path_factory.mktemp("published") / "snapshots")
+    told: list[tuple[str, int, int]] = []
+    report = learn(
+        PLAIN,
+        facts.reader(),
+        shelf,
+        as_of=AS_OF,
+        progress=lambda text, done, total: told.append((text, done, total)),
+    )
+    assert told[-1][1] == told[-1][2]
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert "metres: learned" in {text for text, _, _ in told}
+    return shelf, report
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> SnapshotStore:
     return SnapshotStore(tmp_path / "snapshots")
@@ -144,8 +164,8 @@ class Odd:
         return good
 
 
-def test_a_run_publishes_a_release_that_answers(facts: Store, shelf: SnapshotStore) -> None:
-    report = run(facts, shelf)
+def test_a_run_publishes_a_release_that_answers(published: tuple[SnapshotStore, Report]) -> None:
+    shelf, report = published
     release = shelf.current()
     assert release is not None
     assert release.id == report.release_id
@@ -159,11 +179,13 @@ def test_a_run_publishes_a_release_that_answers(facts: Store, shelf: SnapshotSto
     assert "learned" in report.to_text()
 
 
+@pytest.mark.slowish
 def test_the_same_facts_code_and_seed_give_the_same_bytes(
-    facts: Store, shelf: SnapshotStore, tmp_path: Path
+    facts: Store, published: tuple[SnapshotStore, Report], tmp_path: Path
 ) -> None:
     other = SnapshotStore(tmp_path / "elsewhere")
-    first, again, elsewhere = run(facts, shelf), run(facts, shelf), run(facts, other)
+    shelf, first = published
+    again, elsewhere = run(facts, shelf), run(facts, other)
     assert first.release_id == again.release_id == elsewhere.release_id
     assert len(shelf.releases()) == 1
     for models in first.release.models.values():
@@ -174,9 +196,10 @@ def test_the_same_facts_code_and_seed_give_the_same_bytes(
                 for s in (shelf, other)
             )
             assert mine == theirs
-    assert run(facts, shelf, seed=1).release_id != first.release_id
+    assert run(facts, other, seed=1).release_id != first.release_id
 
 
+@pytest.mark.slowish
 def test_a_new_model_moves_no_others_draws(facts: Store, shelf: SnapshotStore) -> None:
     alone = run(facts, shelf, domain(("historical",), ("learned",)))
     joined = run(facts, shelf, domain((Odd("good"), "historical"), ("historical", "learned")))
@@ -201,10 +224,12 @@ def test_a_new_model_moves_no_others_draws(facts: Store, shelf: SnapshotStore) -
 def test_a_model_can_fail_only_by_itself(
     facts: Store, shelf: SnapshotStore, manners: str, reason: str
 ) -> None:
-    report = run(facts, shelf, domain((Odd(manners), "historical"), ("learned",)), deadline=2)
+    what = domain((Odd(manners), "historical"), ("historical",))
+    report = run(facts, shelf, what, deadline=2 if manners == "slow" else 120)
     assert reason in reasons(report)[manners]
-    assert report.release.declined["balls"] == reasons(report)
-    assert sorted(report.release.models["balls"]) == ["default", "historical"]
+    assert reason in report.release.declined["balls"][manners]
+    assert manners not in report.release.models["balls"]
+    assert "default" in report.release.models["balls"]
     assert sum(report.release.weights["balls"].values()) == pytest.approx(1)
     assert "declined" in report.to_text()
 
@@ -250,6 +275,7 @@ def test_the_last_good_snapshot_stays_when_its_model_fails(
     assert "the last good one stays" in report.to_text()
 
 
+@pytest.mark.slowish
 def test_a_snapshot_is_compared_with_what_it_replaces_on_facts_new_to_both(
     facts: Store, shelf: SnapshotStore
 ) -> None:
@@ -262,6 +288,7 @@ def test_a_snapshot_is_compared_with_what_it_replaces_on_facts_new_to_both(
     assert snapshot.parent is not None
 
 
+@pytest.mark.slowish
 def test_as_of_and_until_decide_what_is_known(facts: Store, shelf: SnapshotStore) -> None:
     nothing = run(facts, shelf, as_of=datetime(2026, 11, 1, tzinfo=UTC))
     assert (nothing.periods, nothing.items) == (0, 0)
@@ -271,27 +298,15 @@ def test_as_of_and_until_decide_what_is_known(facts: Store, shelf: SnapshotStore
     assert half.release.until == FIRST + 30 * DAY
 
 
-def test_provenance_names_facts_code_extractor_and_seed(facts: Store, shelf: SnapshotStore) -> None:
-    report = run(facts, shelf, seed=3)
+def test_provenance_names_facts_code_extractor_and_seed(
+    facts: Store, published: tuple[SnapshotStore, Report]
+) -> None:
+    shelf, report = published
     record = shelf.get(report.release.models["metres"]["learned"]).provenance
     tx, chain, count = facts.reader().version(AS_OF)
     assert record["facts"] == {"tx": tx, "hash": chain, "count": count}
     assert record["extractor"] == "balls-1"
-    assert record["seed"] == 3
+    assert record["seed"] == 0
     assert record["code"].keys() == {"package", "sources", "model"}
     assert record["inference"]["gradient"] < 0.05
     assert record["simulated"] is False
-
-
-def test_progress_is_told_to_the_end(facts: Store, shelf: SnapshotStore) -> None:
-    told: list[tuple[str, int, int]] = []
-    learn(
-        PLAIN,
-        facts.reader(),
-        shelf,
-        as_of=AS_OF,
-        progress=lambda text, done, total: told.append((text, done, total)),
-    )
-    assert told[-1][1] == told[-1][2]
-    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
-    assert "metres: learned" in {text for text, _, _ in told}

@@ -35,6 +35,7 @@ def arguments(var: Path, *more: str) -> list[str]:
     return ["--var", str(var), "--domain", "sniffable", *more]
 
 
+@pytest.mark.slowish
 def test_the_report_is_json_on_standard_output(
     var: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +97,7 @@ def test_no_facts_at_all_say_what_to_do(tmp_path: Path, capsys: pytest.CaptureFi
     assert "import" in capsys.readouterr().err
 
 
+@pytest.mark.slowish
 def test_the_module_runs_as_a_process_of_its_own(var: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "worlds.learn", *arguments(var, "--json", "--seed", "5")],
@@ -106,6 +108,7 @@ def test_the_module_runs_as_a_process_of_its_own(var: Path) -> None:
     assert json.loads(run.stdout)["domain"] == "sniffable"
 
 
+@pytest.mark.slowish
 def test_pymc_is_not_imported_unless_asked_for(var: Path) -> None:
     code = (
         "import sys; from worlds.learn.__main__ import main; "
