@@ -179,6 +179,10 @@ def _learn_quantity(
         for name in declined
         if name in old and still_good(old[name].form, field.history)
     }
+    if any(name != registry.DEFAULT for name in (*found, *kept)):
+        # the default belief answers where nothing else can; beside a fitted model it is noise
+        found.pop(registry.DEFAULT, None)
+        snapshots.pop(registry.DEFAULT, None)
     scores = {name: item.scores for name, item in found.items()}
     scores |= {name: _unscored() for name in kept}
     return Learned(field.quantity, found, {**snapshots, **kept}, learn_weights(scores), declined)

@@ -169,7 +169,7 @@ def test_a_run_publishes_a_release_that_answers(published: tuple[SnapshotStore, 
     release = shelf.current()
     assert release is not None
     assert release.id == report.release_id
-    assert sorted(release.models["metres"]) == ["default", "historical", "learned"]
+    assert sorted(release.models["metres"]) == ["historical", "learned"]
     answers = Answerer.load(PLAIN, shelf, release)
     assert answers.degraded is None
     # 6 balls of 30 metres on average
@@ -229,7 +229,7 @@ def test_a_model_can_fail_only_by_itself(
     assert reason in reasons(report)[manners]
     assert reason in report.release.declined["balls"][manners]
     assert manners not in report.release.models["balls"]
-    assert "default" in report.release.models["balls"]
+    assert list(report.release.models["balls"]) == ["historical"]
     assert sum(report.release.weights["balls"].values()) == pytest.approx(1)
     assert "declined" in report.to_text()
 
