@@ -109,7 +109,8 @@ def asked() -> list[str]:
 @pytest.mark.slowish
 @pytest.mark.parametrize("command", asked())
 def test_commands_run(command: str, var: Path) -> None:
-    assert worlds(*shlex.split(command)[1:], var=var).strip()
+    words = [re.sub("^var/", f"{var}/", word) for word in shlex.split(command)[1:]]
+    assert worlds(*words, var=var).strip()
 
 
 @pytest.mark.slowish

@@ -1,0 +1,105 @@
+"""The commands that keep facts: what they print, what they refuse, what they leave."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from api.cli import worlds
+from facts import Event, Exact, Store
+
+AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("WORLDS_VAR", "WORLDS_DOMAIN"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "var" / "sniffable" / "facts.duckdb"
+    path.parent.mkdir(parents=True)
+    with Store.open(path) as store:
+        store.record(
+            [Event("test", str(i), f"post:{i}", {"likes": Exact(i * 10)}, AT) for i in range(30)]
+        )
+    return tmp_path
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(worlds, ["facts", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def run_json(*arguments: str, code: int = 0) -> Any:
+    return json.loads(run(*arguments, "--json", code=code).stdout)
+
+
+def test_an_archive_grows_by_what_is_new() -> None:
+    first = run_json("seal", "archive")
+    assert first["rows"] == 30
+    assert run_json("backup", "archive")["rows"] == 0
+    assert run_json("replicate", "replica", "--every", "0.1", "--times", "1")["rows"] == 30
+
+
+def test_what_is_restored_is_what_was_sealed(home: Path) -> None:
+    run("seal", "archive")
+    restored = run_json("restore", "archive", "--into", "again")
+    assert restored["rows"] == 30
+    assert (home / "again" / "sniffable" / "facts.duckdb").is_file()
+    assert "all holds" in run("verify", "--var", "again", "--archive", "archive").output
+    assert "exists" in run("restore", "archive", "--into", "again", code=1).output
+
+
+def test_a_flipped_byte_is_named_and_the_exit_code_says_so(home: Path) -> None:
+    run("seal", "archive")
+    (segment,) = home.glob("archive/segments/*/*.parquet")
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    report = run_json("verify", "--only-archive", "--archive", "archive", code=1)
+    assert not report["ok"]
+    assert segment.name in str(report["problems"])
+
+
+def test_what_is_erased_is_gone_from_file_and_archive() -> None:
+    run("seal", "archive")
+    assert run_json("erase", "--entity", "post:7", "--reason", "asked to", "--yes")["rows"] == 1
+    assert "no fact is known" in run("show", "post:7", code=1).output
+    assert "all holds" in run("verify", "--archive", "archive").output
+    assert (
+        "holds nothing of"
+        in run("erase", "--entity", "post:7", "--reason", "again", "--yes", code=1).output
+    )
+
+
+def test_erasing_asks_first() -> None:
+    result = CliRunner().invoke(
+        worlds, ["facts", "erase", "--entity", "post:7", "--reason", "x"], input="n\n"
+    )
+    assert result.exit_code == 1
+    assert run("show", "post:7").output
+
+
+def test_sql_sees_visible_facts_and_changes_nothing() -> None:
+    found = run_json("sql", "SELECT count(*) AS n, sum(likes) AS total FROM posts")
+    assert found == {"columns": ["n", "total"], "rows": [{"n": 30, "total": 4350.0}]}
+    for forbidden in ("DELETE FROM facts", "COPY facts TO 'x.csv'", "SELECT 1; SELECT 2"):
+        assert "Error" in run("sql", forbidden, code=1).output
+
+
+def test_export_writes_a_file_others_read(home: Path) -> None:
+    assert run_json("export", "likes.csv", "--attribute", "likes")["rows"] == 30
+    assert (home / "likes.csv").read_text().count("\n") == 31
+    assert "unknown type" in run("export", "likes.xls", code=1).output
+
+
+def test_a_fact_names_who_sent_it() -> None:
+    (found,) = run_json("trace", "--id", "7")["facts"]
+    assert (found["entity"], found["source"], found["learned_by"]) == ("post:7", "test", [])
+    assert "no fact fits" in run("trace", "--seq", "999", code=1).output
+    assert "at least one" in run("trace", code=1).output
+    assert "Error" in run("trace", "--release", code=1).output
