@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from facts.errors import EventError, ValueKindError
 from facts.events import MAX_TEXT
 from facts.identity import MIX, Hashes, hash_key, hash_keys
-from facts.layout import ASSERT, LOG, entity_key
+from facts.layout import ASSERT, LOG
 from facts.values import Cells, value_from_cells
 
 pc: Any = arrow_compute  # its annotations do not know chunked arrays
@@ -170,14 +170,11 @@ def first_of_each(table: pa.Table) -> NDArray[np.bool_]:
 def as_log(table: pa.Table, seq: int, tx: int, recorded_us: int) -> pa.Table:
     """Return the rows of the log, numbered from ``seq`` on, with no chain hash yet."""
     count = table.num_rows
-    coded = _flat(table.column("entity").combine_chunks()).dictionary_encode()
-    keys = np.array([entity_key(e) for e in coded.dictionary.to_pylist()], dtype=np.uint16)
     made: dict[str, Any] = {
         "seq": pa.array(np.arange(seq, seq + count)),
         "tx": pa.array(np.full(count, tx, dtype=np.int32)),
         "recorded_at": pa.array(np.full(count, recorded_us)).cast(pa.timestamp("us")),
         "op": pa.array(np.full(count, ASSERT, dtype=np.uint8)),
-        "ekey": pa.array(keys[coded.indices.to_numpy(zero_copy_only=False)]),
     }
     columns = [
         table.column(field.name)

@@ -18,7 +18,8 @@ import duckdb
 import pyarrow as pa
 
 from facts import chain
-from facts.layout import CREATE, ERASE, LOG, LOG_COLUMNS, QUARANTINE, RETRACT, entity_key
+from facts.entitykey import EntityKeys
+from facts.layout import CREATE, ERASE, LOG, LOG_COLUMNS, QUARANTINE, RETRACT
 from facts.memory import ERASED, erased_name
 
 ALL = ", ".join(LOG_COLUMNS)
@@ -109,7 +110,7 @@ def _blank(
     kept = {name: out[name] if name in KEPT else None for name in LOG_COLUMNS}
     kept["refers_id"] = out["refers_id"]
     kept["id"] = names.get((row["source"], row["id"]), row["id"])
-    kept["entity"], kept["ekey"] = token, entity_key(token)
+    kept["entity"] = token
     return kept
 
 
@@ -133,7 +134,7 @@ def _tombstone(
 ) -> pa.Table:
     seq, tx, recorded_us, previous = at
     row: dict[str, Any] = dict.fromkeys(LOG_COLUMNS)
-    row |= {"seq": seq, "tx": tx, "op": ERASE, "entity": token, "ekey": entity_key(token)}
+    row |= {"seq": seq, "tx": tx, "op": ERASE, "entity": token}
     row |= {"text": reason, "extra": json.dumps({"changed": marks})}
     table = pa.Table.from_pylist([row], schema=LOG)
     when = pa.array([recorded_us], pa.int64()).cast(pa.timestamp("us"))
@@ -143,7 +144,7 @@ def _tombstone(
     return table.set_column(at_chain, LOG.field("chain"), pa.array([head], pa.binary()))
 
 
-def rewrite(path: Path, wipe: Wipe) -> None:
+def rewrite(path: Path, wipe: Wipe, keys: EntityKeys) -> None:
     """Write the closed file anew with the changed rows and the tombstone, and put it in place."""
     fresh = path.with_name(f".{path.name}.erasing")
     for leftover in (fresh, Path(f"{fresh}.wal")):
@@ -154,7 +155,7 @@ def rewrite(path: Path, wipe: Wipe) -> None:
             quoted = str(place).replace("'", "''")
             con.execute(f"ATTACH '{quoted}' AS {name}{mode}")
         con.execute("USE new")
-        _copy(con, wipe)
+        _copy(con, wipe, keys)
         con.execute("USE memory")
         con.execute("DETACH new")
     finally:
@@ -170,18 +171,19 @@ def rewrite(path: Path, wipe: Wipe) -> None:
         os.close(handle)
 
 
-def _copy(con: duckdb.DuckDBPyConnection, wipe: Wipe) -> None:
+def _copy(con: duckdb.DuckDBPyConnection, wipe: Wipe, keys: EntityKeys) -> None:
     for statement in CREATE:
         con.execute(statement)
     for table in ("shadow", "rollups", "meta"):
         con.execute(f"INSERT INTO {table} SELECT * FROM old.main.{table}")  # noqa: S608 constants
     con.execute("DELETE FROM meta WHERE key = 'secret'")
     con.execute("INSERT INTO meta VALUES ('secret', ?)", [wipe.secret])
-    con.register("changed", wipe.changed)
-    con.register("tombstone", wipe.tombstone)
+    fresh = pa.concat_tables([wipe.changed, wipe.tombstone])
+    ekeys = pa.array(keys.many(fresh.column("entity")), pa.uint64())
+    con.register("fresh", fresh.append_column("ekey", ekeys))
     con.execute(
-        f"INSERT INTO log SELECT {ALL} FROM old.main.log"  # noqa: S608 constants
-        " WHERE seq NOT IN (SELECT seq FROM changed)"
-        f" UNION ALL SELECT {ALL} FROM changed UNION ALL SELECT {ALL} FROM tombstone ORDER BY seq"
+        f"INSERT INTO log SELECT {ALL}, ekey FROM old.main.log"  # noqa: S608 constants
+        " WHERE seq NOT IN (SELECT seq FROM fresh)"
+        f" UNION ALL SELECT {ALL}, ekey FROM fresh ORDER BY seq"
     )
     con.execute("CHECKPOINT new")

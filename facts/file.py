@@ -1,6 +1,7 @@
 """Opening the fact file: who owns it, whether it is one, and which format it has."""
 
 import re
+import secrets
 from pathlib import Path
 
 import duckdb
@@ -45,6 +46,12 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
         raise StoreDamaged(msg) from error
 
 
+def entity_secret(con: duckdb.DuckDBPyConnection) -> str:
+    """Return the secret of the file's entity keys."""
+    found = con.execute("SELECT value FROM meta WHERE key = 'entity_key'").fetchall()
+    return str(found[0][0])
+
+
 def prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Make the tables of a new file, or bring an older file to the present format.
 
@@ -61,6 +68,7 @@ def prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         for statement in CREATE:
             con.execute(statement)
         con.execute("INSERT INTO meta VALUES ('format', ?)", [str(FORMAT)])
+        con.execute("INSERT INTO meta VALUES ('entity_key', ?)", [secrets.token_hex(16)])
         con.execute("COMMIT")
         return
     if "meta" not in tables or "log" not in tables:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facts.entitykey import words_of
+
 MASK = 0xFFFF_FFFF_FFFF_FFFF
 PRIME = 0x9E37_79B9_7F4A_7C15
 MIX = 0xBF58_476D_1CE4_E5B9
@@ -45,16 +47,7 @@ def hash_keys(sources: Any, names: Any) -> Hashes:
 def _vector(names: Any, h: Hashes) -> Hashes:
     if len(names) == 0:
         return h
-    offsets = np.frombuffer(names.buffers()[1], dtype=np.int32)
-    offsets = offsets[names.offset : names.offset + len(names) + 1].astype(np.int64)
-    lengths = np.diff(offsets)
-    low, high = int(offsets[0]), int(offsets[-1])
-    data = names.buffers()[2]
-    padded = np.zeros(high - low + 8, dtype=np.uint8)
-    if data is not None:
-        padded[: high - low] = np.frombuffer(data, dtype=np.uint8)[low:high]
-    words: NDArray[Any] = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded, strides=(1,))
-    start = offsets[:-1] - low
+    words, start, lengths = words_of(names)
     for k in range(0, int(lengths.max()), 8):
         left = lengths - k
         if int(lengths.min()) > k:

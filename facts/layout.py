@@ -4,19 +4,18 @@ Everything recorded is one row of ``log``, in the order it was recorded: facts, 
 retractions, quarantined input, releases and erasures. Rows are never changed (only an erasure
 removes content, and says so in a row of its own). One table means one insert per commit, one hash
 chain and one archive. ``tx`` numbers the commits; all rows of a commit share ``recorded_at``, and
-its last row carries the commit's hash in ``chain``.
+its last row carries the commit's hash in ``chain``. The file has one more column than the log as
+archived: ``ekey``, by which an entity's rows are found (see ``entitykey``).
 
 ``shadow`` says which facts a correction or retraction hides, as signed changes: it is written with
 the row that causes the change and can be rebuilt from the log. ``rollups`` holds the declared
 roll-ups and ``rollup`` their signed deltas, which can be rebuilt too. ``meta`` holds the format
-version, the secret that names erased events, and the archives to erase from.
+version, the secrets of entity keys and of erased events, and the archives to erase from.
 """
-
-import zlib
 
 import pyarrow as pa
 
-FORMAT = 2
+FORMAT = 3
 
 ASSERT, CORRECT, RETRACT, QUARANTINE, RELEASE, ERASE = range(6)
 OPS = {"assert": ASSERT, "correct": CORRECT, "retract": RETRACT}
@@ -32,7 +31,6 @@ LOG = pa.schema(
         ("source", pa.string()),
         ("id", pa.string()),
         ("entity", pa.string()),
-        ("ekey", pa.uint16()),
         ("attribute", pa.string()),
         ("kind", pa.string()),
         ("num", pa.float64()),
@@ -57,7 +55,6 @@ _SQL_TYPES: dict[pa.DataType, str] = {
     pa.int64(): "BIGINT",
     pa.int32(): "INTEGER",
     pa.uint8(): "UTINYINT",
-    pa.uint16(): "USMALLINT",
     pa.float64(): "DOUBLE",
     pa.string(): "VARCHAR",
     pa.binary(): "BLOB",
@@ -67,13 +64,14 @@ _SQL_TYPES: dict[pa.DataType, str] = {
 }
 
 LOG_COLUMNS = tuple(LOG.names)
-INSERT_LOG = f"INSERT INTO log VALUES ({', '.join('?' * len(LOG_COLUMNS))})"  # noqa: S608 no input
+FILE_COLUMNS = (*LOG_COLUMNS, "ekey")
+INSERT_LOG = f"INSERT INTO log VALUES ({', '.join('?' * len(FILE_COLUMNS))})"  # noqa: S608 no input
 
 
 def create_log(name: str = "log") -> str:
     """Return the statement that creates the log table."""
     columns = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in LOG)
-    return f"CREATE TABLE {name} ({columns})"
+    return f"CREATE TABLE {name} ({columns}, ekey UBIGINT)"
 
 
 CREATE_ROLLUP = (
@@ -87,11 +85,3 @@ CREATE = (
     "CREATE TABLE shadow (seq BIGINT, recorded_at TIMESTAMP, step TINYINT)",
     "CREATE TABLE meta (key VARCHAR, value VARCHAR)",
 )
-
-
-def entity_key(entity: str) -> int:
-    """Return the 16-bit key of an entity: it lets a read skip most rows without comparing text.
-
-    CRC-32 of the UTF-8 text, its low 16 bits; part of the file format.
-    """
-    return zlib.crc32(entity.encode()) & 0xFFFF

@@ -35,11 +35,16 @@ class LogReader:
         Where cursors come from.
     committed : callable
         Returns the recorded time of the last commit in microseconds.
+    entity_key : callable
+        Returns the key under which the file holds an entity.
     """
 
-    def __init__(self, access: Access, committed: Callable[[], int]) -> None:
+    def __init__(
+        self, access: Access, committed: Callable[[], int], entity_key: Callable[[str], int]
+    ) -> None:
         self._access = access
         self._committed = committed
+        self._entity_key = entity_key
         self._lock = threading.Lock()
         self._con: duckdb.DuckDBPyConnection | None = None
         self._generation = -1

@@ -1,12 +1,16 @@
 """Forward migrations: an older file is brought to this format when it is opened.
 
-Each step goes from one format to the next in one transaction. Format 1 had no roll-ups.
+Each step goes from one format to the next in one transaction. Format 1 had no
+roll-ups, format 2 no entity keys.
 """
 
+import secrets
 from collections.abc import Callable
 
 import duckdb
+import pyarrow as pa
 
+from facts.entitykey import EntityKeys
 from facts.layout import CREATE_ROLLUP, FORMAT
 
 Step = Callable[[duckdb.DuckDBPyConnection], None]
@@ -17,7 +21,19 @@ def _add_rollups(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(statement)
 
 
-STEPS: dict[int, Step] = {1: _add_rollups}
+def _add_keys(con: duckdb.DuckDBPyConnection) -> None:
+    secret = secrets.token_hex(16)
+    con.execute("INSERT INTO meta VALUES ('entity_key', ?)", [secret])
+    con.execute("ALTER TABLE log ADD COLUMN ekey UBIGINT")
+    found = con.sql("SELECT DISTINCT entity FROM log").to_arrow_table()
+    keys = EntityKeys(secret).many(found.column("entity"))
+    con.register("keyed", found.append_column("key", pa.array(keys, pa.uint64())))
+    con.execute("UPDATE log SET ekey = key FROM keyed WHERE keyed.entity = log.entity")
+    con.execute("UPDATE log SET ekey = 0 WHERE entity IS NULL")
+    con.unregister("keyed")
+
+
+STEPS: dict[int, Step] = {1: _add_rollups, 2: _add_keys}
 
 
 def migrate(con: duckdb.DuckDBPyConnection, version: int) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facts.errors import QueryError
-from facts.layout import CORRECT, OP_NAMES, QUARANTINE, RELEASE, entity_key
+from facts.layout import CORRECT, OP_NAMES, QUARANTINE, RELEASE
 from facts.logread import LogReader, bound_time
 from facts.sql import run_sql
 from facts.times import micros, moment_of
@@ -77,13 +77,20 @@ class Reader(LogReader):
         """
         chosen = _columns(columns)
         known = self._known_at(as_of)
-        where, bound = _where(known, entity, attribute, valid_from, valid_to)
-        wanted = ["seq", *(c for c in chosen if c != "seq")]
+        where, bound = _where(known, attribute, valid_from, valid_to)
+        read = [c for c in chosen if c != "seq"]
+        if entity is not None:
+            where, bound = f"ekey = ?::UBIGINT AND {where}", [self._entity_key(entity), *bound]
+            read = [c for c in read if c != "entity"]
         table = self._table(
-            f"SELECT {', '.join(wanted)} FROM log WHERE {where}",  # noqa: S608 from FACTS
+            f"SELECT {', '.join(['seq', *read])} FROM log WHERE {where}",  # noqa: S608 from FACTS
             bound,
         )
-        return _with_zones(self._drop_hidden(table, known).select(chosen))
+        table = self._drop_hidden(table, known)
+        if entity is not None and "entity" in chosen:
+            names = pa.repeat(pa.scalar(entity), table.num_rows)
+            table = table.append_column("entity", names)
+        return _with_zones(table.select(chosen))
 
     def at(
         self,
@@ -354,15 +361,12 @@ def _columns(columns: Sequence[str] | None) -> list[str]:
 
 def _where(
     known: int,
-    entity: str | None,
     attribute: str | Sequence[str] | None,
     valid_from: datetime | None,
     valid_to: datetime | None,
 ) -> tuple[str, list[Any]]:
-    parts, bound = ["op <= ? AND recorded_at <= ?"], [CORRECT, bound_time(known)]
-    if entity is not None:
-        parts.append("ekey = ? AND entity = ?")
-        bound += [entity_key(entity), entity]
+    parts = [f"op <= {CORRECT} AND recorded_at <= ?"]
+    bound: list[Any] = [bound_time(known)]
     if isinstance(attribute, str):
         parts.append("attribute = ?")
         bound.append(attribute)

@@ -15,13 +15,16 @@ import numpy as np
 import pyarrow as pa
 
 from facts import bulk, chain
+from facts.entitykey import EntityKeys
 from facts.errors import QueryError
 from facts.events import Event, RawBad, Receipt, event_json
+from facts.file import entity_secret
 from facts.force import EVERYTHING, Key
 from facts.layout import INSERT_LOG, OPS
 from facts.memory import FEW, Known, Memory, RawName, digest_of
 from facts.rollup import NEEDED, RollUp, deltas
 from facts.rows import (
+    ENTITY,
     LogRow,
     columns_of,
     event_rows,
@@ -134,6 +137,7 @@ class Recorder:
         self.seq, self.tx, self.recorded_us, self.head = (
             last[0] if last else (0, 0, -(2**62), chain.GENESIS)
         )
+        self.keys = EntityKeys(entity_secret(self.con))
         found = self.con.execute(
             "SELECT name, attribute, bucket, dimension FROM rollups"
         ).fetchall()
@@ -325,7 +329,9 @@ class Recorder:
         """Insert some rows by bound parameters, which is quickest for a few; commits by itself."""
         last = len(rows) - 1
         values = [
-            p for i, row in enumerate(rows) for p in parameters(row, head if i == last else None)
+            p
+            for i, row in enumerate(rows)
+            for p in parameters(row, head if i == last else None, self._key(row[ENTITY]))
         ]
         many = ", ".join([MARKS] * len(rows))
         self.con.execute(f"INSERT INTO log VALUES {many}", values)  # noqa: S608 question marks
@@ -334,7 +340,7 @@ class Recorder:
         """Insert rows of the log with all that follows from them, in one transaction."""
         self.con.execute("BEGIN")
         try:
-            self.con.from_arrow(table).insert_into("log")
+            self.con.from_arrow(self.keyed(table)).insert_into("log")
             if steps:
                 self._insert_steps(steps, recorded_us)
             for rollup in self.rollups:
@@ -343,6 +349,14 @@ class Recorder:
         except BaseException:
             self._roll_back()
             raise
+
+    def keyed(self, table: pa.Table) -> pa.Table:
+        """Return rows of the log with their entities' keys, as the file has them."""
+        keys = self.keys.many(table.column("entity"))
+        return table.append_column("ekey", pa.array(keys, pa.uint64()))
+
+    def _key(self, entity: str | None) -> int:
+        return 0 if entity is None else self.keys.one(entity)
 
     def _insert_steps(self, steps: list[tuple[int, int]], recorded_us: int) -> None:
         times = pa.array([recorded_us] * len(steps), pa.int64()).cast(pa.timestamp("us"))

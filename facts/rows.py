@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from facts.events import Event, RawBad
-from facts.layout import LOG, OPS, QUARANTINE, RELEASE, RETRACT, entity_key
+from facts.layout import LOG, OPS, QUARANTINE, RELEASE, RETRACT
 from facts.times import micros, naive_of
 from facts.values import Exact, Value
 from facts.values.base import Cells
@@ -40,14 +40,13 @@ def event_rows(
     start = micros(event.valid_from)
     end = None if event.valid_to is None else micros(event.valid_to)
     entity = event.entity
-    key = entity_key(entity)
     rows: list[LogRow] = []
     for offset, attribute in enumerate(attributes):
         value: Value | None = None if op == RETRACT else event.attributes[attribute]
         kind = None if value is None else value.kind
         cells = NO_CELLS if value is None else value.cells()
         extra = as_json(event.extra, None if value is None else value.form)
-        head = (seq + offset, tx, recorded_us, op, event.source, event.id, entity, key, attribute)
+        head = (seq + offset, tx, recorded_us, op, event.source, event.id, entity, attribute)
         rows.append((*head, kind, *cells, start, end, event.choice, *refers, extra, None))
     return rows
 
@@ -69,8 +68,6 @@ def event_table(
     count = len(events)
     ops = [OPS[e.op] for e in events]
     refers = [e.refers or (None, None) for e in events]
-    entity: Any = pa.array([e.entity for e in events], pa.string()).dictionary_encode()
-    keys = np.array([entity_key(e) for e in entity.dictionary.to_pylist()], dtype=np.uint16)
     values = [
         None if op == RETRACT else e.attributes[a]
         for e, a, op in zip(events, attributes, ops, strict=True)
@@ -81,8 +78,7 @@ def event_table(
         "op": np.array(ops, dtype=np.uint8),
         "source": [e.source for e in events],
         "id": [e.id for e in events],
-        "entity": entity.cast(pa.string()),
-        "ekey": keys[entity.indices.to_numpy(zero_copy_only=False)],
+        "entity": [e.entity for e in events],
         "attribute": attributes,
         "kind": [None if v is None else v.kind for v in values],
         **_cell_columns(values),
@@ -136,13 +132,13 @@ def _array(values: Any, field: Any, count: int) -> Any:
 
 def quarantine_row(item: RawBad, digest: str, seq: int, tx: int, recorded_us: int) -> LogRow:
     """Return the row that keeps input which could not be understood."""
-    head = (seq, tx, recorded_us, QUARANTINE, item.source, item.id, None, None, digest, None)
+    head = (seq, tx, recorded_us, QUARANTINE, item.source, item.id, None, digest, None)
     return (*head, None, None, None, item.reason, *(None,) * 9, item.raw)
 
 
 def release_row(released: int, note: str | None, seq: int, tx: int, recorded_us: int) -> LogRow:
     """Return the row that says that a quarantined row was released."""
-    head = (seq, tx, recorded_us, RELEASE, None, None, None, None, None, None, float(released))
+    head = (seq, tx, recorded_us, RELEASE, None, None, None, None, None, float(released))
     return (*head, None, None, note, *(None,) * 10)
 
 
@@ -173,11 +169,13 @@ def with_chain(table: pa.Table, head: bytes) -> pa.Table:
     return table.set_column(at, LOG.field(at), marks.combine_chunks())
 
 
-def parameters(row: LogRow, chain: bytes | None) -> list[Any]:
-    """Return one row as bound parameters."""
+def parameters(row: LogRow, chain: bytes | None, key: int) -> list[Any]:
+    """Return one row as bound parameters, with its chain hash and its entity's key."""
     out = list(row)
     for at in TIMES:
         if out[at] is not None:
             out[at] = naive_of(out[at])
-    out.append(chain)
-    return out
+    return [*out, chain, key]
+
+
+ENTITY = LOG.get_field_index("entity")

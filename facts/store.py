@@ -212,7 +212,10 @@ class Store:
         if self._closed:
             msg = f"the store {self.path.name} is closed; open it again to read"
             raise StoreClosed(msg)
-        return Reader(self._access, lambda: self._recorder.recorded_us)
+        return Reader(self._access, lambda: self._recorder.recorded_us, self._entity_key)
+
+    def _entity_key(self, entity: str) -> int:
+        return self._recorder.keys.one(entity)
 
     # -- roll-ups and derived tables ---------------------------------------------------------------
 
@@ -296,7 +299,7 @@ class Store:
         """Take over rows of another store's log as they are; for restoring."""
 
         def insert() -> None:
-            self._recorder.con.from_arrow(table).insert_into("log")
+            self._recorder.con.from_arrow(self._recorder.keyed(table)).insert_into("log")
             self._recorder.forget()
 
         self._intake.run(insert).result()
@@ -322,7 +325,7 @@ class Store:
             recorder.con.close()
             con.close()
             try:
-                erasing.rewrite(self.path, wipe)
+                erasing.rewrite(self.path, wipe, recorder.keys)
             finally:
                 fresh = connect(self.path)
                 self._access.replace(fresh)

@@ -20,7 +20,7 @@ def write_format_1(path: Path) -> None:
     with duckdb.connect(str(path)) as con:
         con.execute(
             "CREATE TABLE log (seq BIGINT, tx INTEGER, recorded_at TIMESTAMP, op UTINYINT,"
-            " source VARCHAR, id VARCHAR, entity VARCHAR, ekey USMALLINT, attribute VARCHAR,"
+            " source VARCHAR, id VARCHAR, entity VARCHAR, attribute VARCHAR,"
             " kind VARCHAR, num DOUBLE, num2 DOUBLE, num3 DOUBLE, text VARCHAR,"
             " labels VARCHAR[], probs DOUBLE[], nums DOUBLE[], valid_from TIMESTAMP,"
             " valid_to TIMESTAMP, choice VARCHAR, refers_source VARCHAR, refers_id VARCHAR,"
@@ -35,20 +35,35 @@ def write_format_1(path: Path) -> None:
         ):
             kind, attribute = (None, "") if num is None else ("exact", "likes")
             source = None if refers is None else "app"
-            row = [seq, seq, US + seq, op, "app", name, "post:1", 29_126, attribute, kind, num]
+            row = [seq, seq, US + seq, op, "app", name, "post:1", attribute, kind, num]
             row += [None] * 6 + [US, None, None, source, refers, None, None]
             digest = chain.digest_rows([[cell] for cell in row])
             head = chain.link(head, seq, US + seq, 1, digest)
             row[2] = WHEN.replace(microsecond=seq)
-            row[17] = WHEN
-            con.execute(f"INSERT INTO log VALUES ({', '.join('?' * 25)})", [*row, head])  # noqa: S608
+            row[16] = WHEN
+            con.execute(f"INSERT INTO log VALUES ({', '.join('?' * 24)})", [*row, head])  # noqa: S608
         con.execute(
             "INSERT INTO shadow VALUES (1, ?, 1), (2, ?, 1)",
             [WHEN.replace(microsecond=3), WHEN.replace(microsecond=4)],
         )
 
 
-WRITERS = {1: write_format_1}
+def write_format_2(path: Path) -> None:
+    """Write a file as it was with roll-ups and without entity keys."""
+    write_format_1(path)
+    with duckdb.connect(str(path)) as con:
+        con.execute(
+            "CREATE TABLE rollups (name VARCHAR, attribute VARCHAR, bucket VARCHAR,"
+            " dimension VARCHAR)"
+        )
+        con.execute(
+            "CREATE TABLE rollup (name VARCHAR, bucket TIMESTAMP, dim VARCHAR,"
+            " recorded_at TIMESTAMP, n DOUBLE, total DOUBLE, squares DOUBLE, sum_var DOUBLE)"
+        )
+        con.execute("UPDATE meta SET value = '2'")
+
+
+WRITERS = {1: write_format_1, 2: write_format_2}
 
 
 def test_every_earlier_format_has_a_fixture() -> None:
@@ -67,13 +82,14 @@ def test_an_earlier_file_is_brought_forward(tmp_path: Path, version: int) -> Non
         assert verify(store).problems == []
     with Store.open(path) as store:
         assert store.reader().facts().column("num").to_pylist() == [5.0, 6.0]
+        assert store.reader().facts(entity="post:1").num_rows == 2
 
 
 def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "new.duckdb"
     Store.open(path).close()
     with duckdb.connect(str(path)) as con:
-        con.execute("UPDATE meta SET value = ?", [str(FORMAT + 1)])
+        con.execute("UPDATE meta SET value = ? WHERE key = 'format'", [str(FORMAT + 1)])
     before = path.read_bytes()
     with pytest.raises(StoreTooNew, match=f"format {FORMAT + 1}"):
         Store.open(path)
