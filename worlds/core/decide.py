@@ -110,6 +110,7 @@ class Decision:
     error: float
     method: str
     ratio: float | None = None
+    missing: float = 0.0
 
     def option(self, name: str) -> OptionResult:
         """Return the result of one option."""
@@ -153,6 +154,7 @@ class Decision:
             "value_of_answer": self.value_of_answer,
             "error_bound": self.error,
             "method": self.method,
+            "missing_probability": self.missing,
         }
 
     def text(self) -> str:
@@ -220,6 +222,7 @@ def decide(
         value_of_answer=gain(float(expected[best]) - knowing, error + doubt),
         error=error,
         method=outcome.method,
+        missing=float(getattr(outcome, "missing", 0.0)),
     )
 
 

@@ -15,6 +15,10 @@ from worlds.core.shapley import shapley
 from worlds.core.tables import amount, named, percent, percentages, signed, table
 
 INSIDE = "inside the worlds"
+NOT_BY_WORLD = (
+    "the answer was not computed world by world: its choices count as inside the worlds; "
+    "condition on some of them to see what they do"
+)
 LISTED = 1000
 """Most worlds that are listed one by one in JSON."""
 
@@ -163,12 +167,12 @@ def contributions(
 ) -> tuple[Contribution, ...]:
     """Return what every world adds to the probability, most first; they sum to it."""
     wanted = comparison(threshold)
+    found = Resolution.of(outcome)
     rows = []
-    for world in outcome.worlds:
+    for world, weight in zip(found.worlds, found.weights.tolist(), strict=True):
         prob = world_prob(world, wanted)
-        added = world.weight * prob
         rows.append(
-            Contribution(world.choices, world.weight, world.outcome.mean(), prob, added, 0.0)
+            Contribution(world.choices, weight, world.outcome.mean(), prob, weight * prob, 0.0)
         )
     total = fsum(row.contribution for row in rows)
     shared = [replace(row, share=row.contribution / total if total > 0 else 0.0) for row in rows]
@@ -271,6 +275,8 @@ class Explanation:
     prob_variance: VarianceShares | None = None
     worlds: tuple[Contribution, ...] = ()
     error: float = 0.0
+    missing: float = 0.0
+    note: str = ""
 
     @property
     def moves_most(self) -> str | None:
@@ -298,6 +304,8 @@ class Explanation:
             "sensitivity": [asdict(effect) for effect in self.effects],
             "moves_most": self.moves_most,
             "error_bound": self.error,
+            "missing_probability": self.missing,
+            "note": self.note,
         }
 
     def text(self) -> str:
@@ -311,7 +319,9 @@ class Explanation:
         blocks = [f"mean {amount(self.mean)} {self.unit}, sd {amount(self.sd)}", width]
         if self.threshold is not None:
             blocks.append(_worlds_text(self.worlds, self.threshold, self.prob or 0.0))
-        blocks.append(effects_text(self.effects, self.unit))
+        if self.effects:
+            blocks.append(effects_text(self.effects, self.unit))
+        blocks += [self.note] if self.note else []
         return "\n\n".join(blocks)
 
 
@@ -347,6 +357,8 @@ def explain(
         prob_variance=None if wanted is None else prob_shares(outcome, wanted, seed=seed),
         worlds=() if wanted is None else contributions(outcome, wanted),
         error=outcome.error,
+        missing=float(getattr(outcome, "missing", 0.0)),
+        note=NOT_BY_WORLD if getattr(outcome, "whole", None) is not None else "",
     )
 
 

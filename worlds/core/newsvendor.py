@@ -90,6 +90,7 @@ def newsvendor(outcome: Outcome, costs: Costs, *, risk: float = 0.95) -> Decisio
         error=error,
         method=outcome.method,
         ratio=ratio,
+        missing=float(getattr(outcome, "missing", 0.0)),
     )
 
 

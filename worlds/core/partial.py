@@ -98,7 +98,7 @@ def _integrated(distribution: Distribution, c: Floats) -> tuple[Floats, Floats]:
     """Integrate the survival function between quantiles and the points."""
     marks = distribution.quantile(LEVELS)
     low, high = float(marks[0]), float(marks[-1])
-    whole = _whole_valued(distribution, marks)
+    whole = whole_valued(distribution, marks)
     start = np.clip(np.ceil(c) if whole else c, low, high)
     edges = np.unique(np.concatenate([marks, start]))
     panels, doubt = _panels(_survival(distribution), edges, whole)
@@ -118,7 +118,7 @@ def _survival(distribution: Distribution) -> Callable[[Floats], Floats]:
     return lambda x: np.asarray(1 - distribution.cdf(x))
 
 
-def _whole_valued(distribution: Distribution, marks: Floats) -> bool:
+def whole_valued(distribution: Distribution, marks: Floats) -> bool:
     """Return whether all probability seems to lie on whole numbers."""
     some = np.unique(marks[:: max(len(marks) // 16, 1)])
     if (some != np.floor(some)).any():

@@ -36,11 +36,15 @@ class Resolution:
     def of(cls, outcome: Outcome) -> "Resolution":
         """Return the worlds of an outcome.
 
+        An outcome that was not computed world by world is one world without choices.
+
         Raises
         ------
         WeightError
             If no world has a positive weight.
         """
+        if getattr(outcome, "whole", None) is not None:
+            return cls((World({}, 1.0, outcome.mixture, {}),), np.ones(1))
         alive = tuple(world for world in outcome.worlds if world.weight > 0)
         weights = np.array([world.weight for world in alive])
         total = float(weights.sum())

@@ -1,6 +1,7 @@
 """Explanations agree with enumeration and keep the laws of fair splitting."""
 
 import json
+from collections.abc import Callable, Mapping
 from itertools import permutations, product
 from math import fsum
 
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
+from scipy import stats
 
 from tests.worlds.core.test_engine import BELIEFS, LIKES, ask
-from worlds.core.distributions import CountMixture, Point
+from worlds.core.distributions import CountMixture, Floats, Multiple, PmfTable, Point
 from worlds.core.engine import evaluate
 from worlds.core.explain import (
     INSIDE,
@@ -20,6 +23,7 @@ from worlds.core.explain import (
     sensitivity,
     variance_shares,
 )
+from worlds.core.mixing import at_drivers
 from worlds.core.outcome import Outcome, World
 from worlds.core.questions import Assumptions
 from worlds.core.shapley import _exact, _sampled, shapley
@@ -258,3 +262,48 @@ def test_shown_percentages_sum_to_a_hundred(raw: list[float]) -> None:
     shown = [float(text.rstrip("%")) for text in percentages(shares.tolist())]
     assert sum(shown) == pytest.approx(100, abs=1e-9)
     assert np.abs(np.array(shown) - 100 * shares).max() <= 0.1 + 1e-9
+
+
+class Inverse(Point):
+    """A law known by its quantiles, all that a driver is asked for."""
+
+    def __init__(self, ppf: Callable[[ArrayLike], Floats]) -> None:
+        super().__init__(1.0)
+        object.__setattr__(self, "ppf", ppf)
+
+    def quantile(self, p: ArrayLike) -> Floats:
+        return np.asarray(self.ppf(p))  # type: ignore[attr-defined]
+
+
+def test_drivers_become_choices_whose_shares_are_known() -> None:
+    """Y = D X, independent: main effects m_x^2 v_d and m_d^2 v_x, the rest is interaction."""
+
+    def ask_at(fixed: Mapping[str, float]) -> Outcome:
+        d = fixed["growth"]
+        worlds = [
+            World({"model": name}, weight, PmfTable(0, np.eye(1, 200, value)[0]), {})
+            for name, weight, value in (("low", 0.25, 40), ("high", 0.75, 100))
+        ]
+        scaled = [World(w.choices, w.weight, Multiple(w.outcome, d), {}) for w in worlds]
+        return Outcome(tuple(scaled), "likes")
+
+    found = at_drivers(ask_at, {"growth": Inverse(stats.uniform(1, 3).ppf)})
+    shares = variance_shares(found)
+    m_d, v_d = 2.5, 0.75
+    m_x, v_x = 85.0, 0.25 * 45**2 + 0.75 * 15**2
+    total = (v_d + m_d**2) * (v_x + m_x**2) - (m_d * m_x) ** 2
+    assert shares.variance == pytest.approx(total, rel=1e-9)
+    assert shares.share("growth") == pytest.approx((m_x**2 * v_d + v_d * v_x / 2) / total, rel=1e-9)
+    assert shares.share("model") == pytest.approx((m_d**2 * v_x + v_d * v_x / 2) / total, rel=1e-9)
+    assert shares.share(INSIDE) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(QuestionError, match="1 to 3 drivers"):
+        at_drivers(ask_at, {})
+
+
+def test_a_smooth_driver_is_integrated_closely() -> None:
+    def ask_at(fixed: Mapping[str, float]) -> Outcome:
+        return ask(do={"posts": {"times": fixed["uplift"]}})
+
+    found = at_drivers(ask_at, {"uplift": Inverse(stats.gamma(9.0, scale=0.2).ppf)})
+    assert found.mean() == pytest.approx(1.8 * ask().mean(), rel=1e-3)
+    assert 0 < variance_shares(found).share("uplift") < 1
