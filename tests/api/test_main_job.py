@@ -40,8 +40,11 @@ def served(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str],
     )
     try:
         assert process.stderr is not None
-        found = re.search(r"http://127.0.0.1:(\d+)", process.stderr.readline())
-        assert found
+        said = ""
+        while not (found := re.search(r"http://127.0.0.1:(\d+)", said)):
+            line = process.stderr.readline()
+            assert line, said
+            said += line
         yield process, int(found.group(1))
     finally:
         if process.poll() is None:
