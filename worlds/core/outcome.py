@@ -1,16 +1,20 @@
 """Possible worlds and the outcome that mixes them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from worlds.core.conditioned import condition
 from worlds.core.distributions import Distribution, Floats, Mixture, Point, check_levels
 from worlds.core.estimate import Estimate
+from worlds.core.laws import mixed
 from worlds.core.questions import Comparison
-from worlds.errors import QuestionError
+from worlds.errors import ImpossibleError, QuestionError
+
+HDI_SCAN = 257
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,31 +54,70 @@ class Outcome:
     """The distribution that answers a question: a mixture over worlds.
 
     Every number it gives is an `Estimate`: a float with `method` and `error`.
+
+    Parameters
+    ----------
+    worlds
+        The possible worlds, most probable first.
+    unit
+        Unit of the answer.
+    missing
+        Probability of the worlds that are not listed. The listed ones are scaled to sum to 1
+        and the error grows by it, unless `whole` answers for all of them.
+    whole
+        The distribution over all worlds, where it was not computed world by world.
     """
 
     worlds: tuple[World, ...]
     unit: str
+    missing: float = 0.0
+    whole: Distribution | None = None
 
     @cached_property
     def mixture(self) -> Mixture:
         """The mixture over the worlds."""
+        if self.whole is not None:
+            return Mixture(np.ones(1), (self.whole,))
         weights = np.array([world.weight for world in self.worlds])
         return Mixture(weights, tuple(world.outcome for world in self.worlds))
 
     @cached_property
+    def law(self) -> Distribution:
+        """The mixture in its shortest form: one array law where all worlds are of one family."""
+        mixture = self.mixture
+        return mixed(mixture.weights.tolist(), mixture.parts) or mixture
+
+    @cached_property
     def method(self) -> str:
         """How the numbers are computed: the least exact of the worlds' methods."""
+        if self.whole is not None:
+            return str(getattr(self.whole, "method", "exact"))
         return max(self.worlds, key=lambda world: (world.error, world.method)).method
 
     @cached_property
     def error(self) -> float:
         """Bound on the error of every cumulative probability."""
-        return float(sum(world.weight * world.error for world in self.worlds))
+        if self.whole is not None:
+            return float(getattr(self.whole, "error", 0.0))
+        inside = float(sum(world.weight * world.error for world in self.worlds))
+        return min(inside + self.missing, 1.0)
+
+    @property
+    def cost(self) -> dict[str, int]:
+        """What the answer took: worlds listed, and quasi-random points where any were used."""
+        points = sum(
+            int(getattr(part, "points", 0)) * len(getattr(part, "replicates", ()))
+            for part in self.mixture.parts
+        )
+        return {"worlds": len(self.worlds), "points": points}
 
     def mean(self) -> Estimate:
         """Return the mean (closed form: the error is that of rounding)."""
         value = self.mixture.mean()
-        return Estimate(value, method="exact", error=1e-12 * value)
+        parts = zip(self.mixture.weights, self.mixture.parts, strict=True)
+        error = sum(w * float(getattr(part, "mean_error", 0.0)) for w, part in parts)
+        method = "exact" if error == 0 else self.method
+        return Estimate(value, method=method, error=float(error) + 1e-12 * abs(value))
 
     def sd(self) -> Estimate:
         """Return the standard deviation (closed form)."""
@@ -83,12 +126,69 @@ class Outcome:
 
     def cdf(self, x: ArrayLike) -> Floats:
         """Return P(outcome <= x); the error of every value is at most `error`."""
-        return self.mixture.cdf(x)
+        return self.law.cdf(x)
+
+    def exceedance(self, thresholds: Sequence[float]) -> list[tuple[float, Estimate]]:
+        """Return for every threshold the probability of lying above it."""
+        return [(float(x), self.prob(Comparison(">", float(x)))) for x in thresholds]
+
+    def table(self, count: int = 41) -> list[tuple[float, float]]:
+        """Return values and cumulative probabilities, equally spaced in probability."""
+        levels = (np.arange(count) + 0.5) / count
+        values = self.law.quantile(levels)
+        return list(zip(values.tolist(), self.law.cdf(values).tolist(), strict=True))
 
     def prob(self, comparison: str | Comparison) -> Estimate:
         """Return the probability of a comparison such as ``"> 200000"``."""
         wanted = comparison if isinstance(comparison, Comparison) else Comparison.parse(comparison)
-        return Estimate(_prob(self.mixture, wanted), method=self.method, error=self.error)
+        return Estimate(_prob(self.law, wanted), method=self.method, error=self.error)
+
+    def possible(self, comparison: str | Comparison, least: float = 0.0) -> tuple[bool, Estimate]:
+        """Return whether a comparison may hold, and the probability that makes it so.
+
+        Possible means a probability above `least`, beyond the error of its computation.
+        """
+        prob = self.prob(comparison)
+        return bool(prob > least + prob.error), prob
+
+    def certain(self, comparison: str | Comparison, most: float = 0.0) -> tuple[bool, Estimate]:
+        """Return whether a comparison holds for sure, and the probability that makes it so.
+
+        Certain means that the contrary has a probability of at most `most`, the error of its
+        computation counted against it.
+        """
+        prob = self.prob(comparison)
+        return bool(1 - prob <= most + (1e-12 if prob.error == 0 else 0.0)), prob
+
+    def given(self, comparison: str | Comparison) -> "Outcome":
+        """Condition on the outcome itself (a threshold that was crossed), by Bayes.
+
+        Worlds are weighted by how probable they made what happened, and what contradicts it is
+        ruled out inside each. The quantities behind the answer are not carried over.
+
+        Raises
+        ------
+        ImpossibleError
+            If no world allows it.
+        """
+        wanted = comparison if isinstance(comparison, Comparison) else Comparison.parse(comparison)
+        if self.whole is not None:
+            law, prob = condition(self.whole, wanted.sign, wanted.value)
+            if law is None or prob <= 0:
+                raise ImpossibleError(str(wanted))
+            return replace(self, worlds=(), whole=law)
+        found = []
+        for world in self.worlds:
+            law, prob = condition(world.outcome, wanted.sign, wanted.value)
+            if law is not None and prob > 0:
+                found.append(World(world.choices, world.weight * prob, law, {}))
+        total = sum(world.weight for world in found)
+        if total <= 0:
+            raise ImpossibleError(str(wanted))
+        scaled = [replace(world, weight=world.weight / total) for world in found]
+        missing = min(self.missing / (self.missing + total), 1.0) if self.missing else 0.0
+        ordered = tuple(sorted(scaled, key=lambda world: -world.weight))
+        return Outcome(ordered, self.unit, missing)
 
     def quantile(self, p: float) -> Estimate:
         """Return the smallest value not exceeded with probability p (0 < p < 1)."""
@@ -97,14 +197,13 @@ class Outcome:
     def quantiles(self, levels: ArrayLike) -> list[Estimate]:
         """Return the quantile of every level; their errors follow from that of the cdf."""
         p = check_levels(levels)
-        values = self.mixture.quantile(p)
-        errors = np.zeros_like(values)
         if self.error > 0:
-            around = np.concatenate(
-                [np.maximum(p - self.error, p / 2), np.minimum(p + self.error, (1 + p) / 2)]
-            )
-            low, high = np.split(self.mixture.quantile(around), 2)
-            errors = np.maximum(values - low, high - values)
+            around = [np.maximum(p - self.error, p / 2), np.minimum(p + self.error, (1 + p) / 2)]
+            values, low, high = np.split(self.law.quantile(np.concatenate([p, *around])), 3)
+            errors = np.maximum(np.maximum(values - low, high - values), 0.0)
+        else:
+            values = self.law.quantile(p)
+            errors = np.zeros_like(values)
         return [
             Estimate(value, method=self.method, error=float(error))
             for value, error in zip(values, errors, strict=True)
@@ -120,14 +219,32 @@ class Outcome:
         low, high = self.quantiles([(1 - level) / 2, (1 + level) / 2])
         return low, high
 
+    def hdi(self, level: float = 0.9) -> tuple[Estimate, Estimate]:
+        """Return the shortest interval that holds the outcome with this probability.
+
+        (The highest-density interval, where the density has one peak.)
+        """
+        check_levels(level)
+        rest = 1 - level
+        low, high = 1e-9, rest - 1e-9 if rest > 4e-9 else rest / 2
+        for _ in range(5):
+            starts = np.linspace(low, high, HDI_SCAN)
+            ends = self.law.quantile(np.concatenate([starts, starts + level]))
+            widths = ends[HDI_SCAN:] - ends[:HDI_SCAN]
+            best = int(np.argmin(widths))
+            low, high = starts[max(best - 1, 0)], starts[min(best + 1, HDI_SCAN - 1)]
+        left, right = self.quantiles([float(starts[best]), float(starts[best] + level)])
+        return left, right
+
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """Return draws from the mixture."""
         return self.mixture.sample(rng, size)
 
     def quantity(self, name: str) -> Mixture:
         """Return the distribution of one of the quantities behind the answer."""
-        if name not in self.worlds[0].parts:
-            msg = f"the answer has no quantity {name!r}; it has {sorted(self.worlds[0].parts)}"
+        known = self.worlds[0].parts if self.worlds else {}
+        if name not in known:
+            msg = f"the answer has no quantity {name!r}; it has {sorted(known)}"
             raise QuestionError(msg)
         weights = np.array([world.weight for world in self.worlds])
         return Mixture(weights, tuple(world.parts[name] for world in self.worlds))
