@@ -92,6 +92,34 @@ def test_sums_are_mixed_over_the_worlds_of_a_choice() -> None:
     assert rate.mean() == pytest.approx(answer.mean() / 4)
 
 
+@pytest.mark.parametrize("kind", ["whole", "real", "uncertain", "cumulants"])
+def test_many_worlds_at_once_agree_with_one_by_one(
+    kind: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n, names = 400, [f"tag{i}" for i in range(4)]
+    values = rng.gamma(1.5, 20, n)
+    values = np.floor(values) if kind in {"whole", "cumulants"} else values
+    members = Members(
+        rng.uniform(size=n),
+        np.minimum(rng.integers(0, 20, n), 4),
+        (*(((name, frozenset({"yes"})),) for name in names), ()),
+        {name: Choice(name, {"yes": 0.3, "no": 0.7}) for name in names},
+    ).valued(values, np.full(n, 2.0 if kind == "uncertain" else 0.0))
+    if kind == "cumulants":
+        monkeypatch.setattr(module, "DIRECT", 0)
+    fast = total(members)
+    monkeypatch.setattr(module, "FEW_WORLDS", 1000)
+    monkeypatch.setattr(module, "DIRECT", 20_000)
+    slow = total(members)
+    assert len(fast.worlds) == len(slow.worlds) == 16
+    assert len(fast.mixture.parts) == 1
+    at = np.linspace(0.5, values.sum(), 99).round() + 0.25
+    assert np.abs(fast.cdf(at) - slow.cdf(at)).max() <= fast.error + slow.error + 1e-12
+    assert fast.error < 1e-3
+    assert fast.mean() == pytest.approx(slow.mean(), rel=1e-12)
+    assert fast.sd() == pytest.approx(slow.sd(), rel=1e-9)
+
+
 def test_members_without_values_cannot_be_added_up() -> None:
     with pytest.raises(MembershipError, match="bring nothing"):
         total(Members(np.ones(2)))

@@ -114,10 +114,9 @@ def members(table: pa.Table, region: AnyRegion) -> Members:
     shared = np.asarray(sharing.to_numpy(zero_copy_only=False))
     if not shared.any():
         return Members(probabilities(table, region))
-    rows = table.filter(pa.array(shared))
-    probs = np.ones(table.num_rows)
-    if not shared.all():
-        probs[~shared] = probabilities(table.filter(pa.array(~shared)), region)
+    rows = table.select(["choice", "labels", "probs"]).filter(pa.array(shared))
+    probs = probabilities(table, region)
+    probs[shared] = 1.0
     choices = stated(rows)
     codes: Any = rows["choice"].combine_chunks().dictionary_encode()
     group = np.zeros(table.num_rows, np.int64)

@@ -179,7 +179,7 @@ def _labels(table: pa.Table, region: OneOf) -> Floats:
     start = 0
     labels: Any
     probs: Any
-    for labels, probs in zip(table["labels"].chunks, table["probs"].chunks, strict=True):
+    for labels, probs in _chunks(table["labels"], table["probs"]):
         offsets = np.asarray(labels.offsets)
         flat = labels.values.slice(offsets[0], offsets[-1] - offsets[0])
         hit = np.flatnonzero(pc.is_in(flat, value_set=wanted).to_numpy(zero_copy_only=False))
@@ -188,6 +188,13 @@ def _labels(table: pa.Table, region: OneOf) -> Floats:
         found[start : start + len(labels)] = np.bincount(row, stated[hit], len(labels))
         start += len(labels)
     return np.minimum(found, 1.0)
+
+
+def _chunks(first: Any, second: Any) -> list[tuple[Any, Any]]:
+    """Return the chunks of two columns in pairs of one length."""
+    if [len(c) for c in first.chunks] != [len(c) for c in second.chunks]:
+        return [(first.combine_chunks(), second.combine_chunks())]
+    return list(zip(first.chunks, second.chunks, strict=True))
 
 
 def _exact_one_of(table: pa.Table, region: OneOf) -> Floats:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import fft
 
 from worlds.core.distributions import (
@@ -22,13 +22,14 @@ from worlds.core.distributions import (
     Mixture,
     PmfTable,
     Point,
-    check_levels,
 )
 from worlds.core.outcome import Outcome, World
 from worlds.membership.choices import MOST_WORLDS, enumerated
+from worlds.membership.cumulants import cumulants, expansion
 from worlds.membership.errors import MembershipError
 from worlds.membership.members import Members
 from worlds.membership.scaled import scaled
+from worlds.membership.series import SeriesTotal, Summed
 
 FEW = 14
 """Certain numbers whose subsets are enumerated."""
@@ -39,76 +40,11 @@ DIRECT = 20_000
 TAIL = 1e-10
 TERMS = (64, 128, 256, 512, 1024, 2048, 4096)
 WANTED = 1e-7
+MOST_TERMS = 8192
+FEW_WORLDS = 8
+"""Up to so many worlds are computed one by one, each on an interval of its own."""
 CHECKS = 8
 """Frequencies at which the expansion is compared with the function itself."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SeriesTotal:
-    """A sum given by a cosine series on an interval, plus the mass at zero (nobody a member).
-
-    Parameters
-    ----------
-    low, high
-        The interval; at most 2e-10 of the probability lies outside.
-    series
-        Coefficients of the density without the mass at zero.
-    zero
-        Mass at zero.
-    moments
-        Mean and variance (closed form).
-    whole
-        Whether the sum is a whole number: then its cumulative probabilities are those of
-        k + 1/2, summed exactly over whole numbers.
-    error
-        Error of the cdf: measured by doubling the terms, plus what was left out.
-    """
-
-    low: float
-    high: float
-    series: Floats
-    zero: float
-    moments: tuple[float, float]
-    whole: bool
-    error: float
-    method: str
-
-    def mean(self) -> float:
-        """Return the mean."""
-        return self.moments[0]
-
-    def var(self) -> float:
-        """Return the variance."""
-        return self.moments[1]
-
-    def cdf(self, x: ArrayLike) -> Floats:
-        """Return P(S <= x), within `error`."""
-        at = np.asarray(x, float)
-        places = np.floor(at) + 0.5 if self.whole else at
-        inside = np.clip(places.ravel(), self.low, self.high) - self.low
-        omega = np.arange(1, len(self.series)) * (np.pi / (self.high - self.low))
-        scale = 2 * np.sin(omega / 2) if self.whole else omega
-        waves = np.sin(np.multiply.outer(inside, omega)) @ (self.series[1:] / scale)
-        total = (self.series[0] / 2 * inside + waves).reshape(at.shape)
-        total = np.clip(np.where(at >= 0, self.zero, 0.0) + total, 0.0, 1.0)
-        return np.asarray(np.where(places >= self.high, 1.0, np.where(at < self.low, 0.0, total)))
-
-    def quantile(self, p: ArrayLike) -> Floats:
-        """Return the smallest x with P(S <= x) >= p, by bisection."""
-        levels = check_levels(p)
-        low = np.full(levels.shape, self.low - 1.0)
-        high = np.full(levels.shape, self.high)
-        for _ in range(80):
-            middle = np.floor((low + high) / 2) if self.whole else (low + high) / 2
-            if not ((middle > low) & (middle < high)).any():
-                break
-            enough = self.cdf(middle) >= levels
-            high, low = np.where(enough, middle, high), np.where(enough, low, middle)
-        return np.where((np.abs(high) < 1e-9 * (self.high - self.low)), 0.0, high)
-
-    def sample(self, rng: np.random.Generator, size: int) -> Floats:
-        """Return draws by inversion."""
-        return self.quantile(np.clip(rng.uniform(size=size), 1e-12, 1 - 1e-12))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +102,7 @@ def total(members: Members, *, unit: str = "", most_worlds: int = MOST_WORLDS) -
         World(choices, float(weight), part, {"total": part})
         for choices, weight, part in zip(joint.worlds, joint.weights, found, strict=True)
     )
-    return Outcome(worlds, unit)
+    return Summed(worlds, unit)
 
 
 def mean_value(outcome: Outcome, exposure: float, unit: str = "") -> Outcome:
@@ -188,9 +124,83 @@ def mean_value(outcome: Outcome, exposure: float, unit: str = "") -> Outcome:
 
 def sums(groups: Sequence[Things], active: NDArray[np.bool_]) -> list[Distribution]:
     """Return the distribution of the sum of every world, active (W, G)."""
+    unsure = sum(int(((g.probs > 0) & (g.probs < 1)).sum()) for g in groups)
+    if len(active) > FEW_WORLDS and unsure > FEW:
+        together = _on_one_interval(groups, active)
+        if together is not None:
+            return list(together)
     return [
         _one([group for group, holds in zip(groups, row, strict=True) if holds]) for row in active
     ]
+
+
+def _on_one_interval(
+    groups: Sequence[Things], active: NDArray[np.bool_]
+) -> list[SeriesTotal] | None:
+    """Return the sums of all worlds as series over one interval: each thing is looked at once.
+
+    None if a world is too narrow for the interval, or nothing in it is uncertain.
+    """
+    moments = active @ np.array([group.moments() for group in groups])
+    ends = np.array([_ends(group) for group in groups if len(group.probs)])
+    low, high = _joint_ends(groups, moments, ends)
+    narrow = float(np.sqrt(max(moments[:, 1].min(), 0.0)))
+    terms = int(np.ceil(9 * (high - low) / np.pi / narrow)) + 2 if narrow > 0 else MOST_TERMS + 1
+    things = sum(len(group.probs) for group in groups)
+    whole = all(g.certain and (g.mean == np.floor(g.mean)).all() for g in groups)
+    terms = min(terms, int(high - low)) if whole else terms
+    if terms > MOST_TERMS:
+        return None
+    omega = np.arange(terms) * (np.pi / (high - low))
+    direct = things <= DIRECT and things * terms <= 8 * WORK
+    kappas = [] if direct else [cumulants(group.probs, group.mean, group.var) for group in groups]
+    each = [expansion(kappa, omega) for kappa in kappas]
+    logs = active @ np.array(each or [_log_transform(group, omega) for group in groups])
+    missed = np.zeros(len(active)) if direct else _missed(groups, kappas, active, float(omega[-1]))
+    nobody = [np.log1p(-np.minimum(g.probs[g.mean != 0], 1 - 1e-16)).sum() for g in groups]
+    zeros = np.exp(active @ np.array(nobody)) if all(g.certain for g in groups) else 0 * narrow
+    found = []
+    for row, zero, pair, left_out in zip(
+        logs, np.broadcast_to(zeros, len(active)), moments.tolist(), missed, strict=True
+    ):
+        start = SeriesTotal(
+            low, high, np.zeros(1), float(zero), (pair[0], pair[1]), whole, 1.0, "cosine series"
+        )
+        part = _measured(replace(start, series=_coefficients(row, omega, start)))
+        found.append(replace(part, error=part.error + float(left_out)))
+    return found
+
+
+def _missed(
+    groups: Sequence[Things], kappas: Sequence[Floats], active: NDArray[np.bool_], top: float
+) -> Floats:
+    """Return what the expansion into cumulants misses in every world, measured (W,)."""
+    nodes, weights = np.polynomial.legendre.leggauss(CHECKS)
+    probe = (nodes + 1) / 2 * top
+    exact = np.array([_log_transform(group, probe) for group in groups])
+    expanded = np.array([expansion(kappa, probe) for kappa in kappas])
+    gaps = np.abs(np.expm1(expanded - exact))
+    off = np.exp(active @ exact.real) * (active @ gaps)
+    return np.asarray(2 * ((off / probe) @ weights) * top / 2 / np.pi)
+
+
+def _joint_ends(groups: Sequence[Things], moments: Floats, ends: Floats) -> tuple[float, float]:
+    """Return an interval that holds the sum of every world."""
+    most = max(float((np.abs(g.mean) + 8 * np.sqrt(g.var)).max(initial=0.0)) for g in groups)
+    level = np.log(2 / TAIL)
+    reach = most * level / 3 + np.sqrt((most * level / 3) ** 2 + 2 * level * moments[:, 1])
+    low, high = float((moments[:, 0] - reach).min()), float((moments[:, 0] + reach).max())
+    if (ends[:, 0] >= -2).all():
+        low = max(low, -1.0)
+    return float(np.floor(low)) - 0.5, float(np.ceil(high)) + 0.5
+
+
+def _measured(part: SeriesTotal) -> SeriesTotal:
+    """Return the series with its error: twice what its last quarter of terms changes."""
+    points = np.linspace(part.low, part.high, 65)
+    shorter = replace(part, series=part.series[: max(2, 3 * len(part.series) // 4)])
+    error = 2 * float(np.abs(part.cdf(points) - shorter.cdf(points)).max()) + 2 * TAIL
+    return replace(part, error=error)
 
 
 def _one(groups: Sequence[Things]) -> Distribution:
@@ -244,7 +254,7 @@ def _on_lattice(things: Things, reach: int) -> PmfTable:
 def _log_transform(things: Things, t: NDArray[np.floating]) -> Complexes:
     """Return the logarithm of the characteristic function at frequencies (J,)."""
     logs = np.zeros(len(t), complex)
-    step = max(1, int(1e6 // max(len(t), 1)))
+    step = max(1, int(1e5 // max(len(t), 1)))
     for start in range(0, len(things.probs), step):
         rows = slice(start, start + step)
         phase = np.multiply.outer(things.mean[rows], 1j * t)
@@ -312,26 +322,20 @@ def _doubled(start: SeriesTotal, things: Things) -> SeriesTotal:
 
 def _from_cumulants(things: Things, start: SeriesTotal) -> SeriesTotal:
     """Return the series whose coefficients come from six cumulants of the sum."""
-    kappa = _cumulants(things)
+    kappa = cumulants(things.probs, things.mean, things.var)
     width, var = start.high - start.low, start.moments[1]
     top = int(np.ceil(9 / np.sqrt(var) * width / np.pi)) + 1
     omega = np.arange(top) * (np.pi / width)
-    logs = _expansion(kappa, omega)
+    logs = expansion(kappa, omega)
     nodes, weights = np.polynomial.legendre.leggauss(CHECKS)
     probe = (nodes + 1) / 2 * omega[-1]
-    off = np.exp(_expansion(kappa, probe)) - np.exp(_log_transform(things, probe))
+    off = np.exp(expansion(kappa, probe)) - np.exp(_log_transform(things, probe))
     left_out = float((np.abs(off) / probe) @ weights) * omega[-1] / 2 / np.pi
     error = 2 * left_out + 2 * TAIL + 1e-12
     if things.certain:
         error += _between_lattice(things, omega[-1]) if start.whole else _roughness(things, var)
     series = _coefficients(logs, omega, start)
     return replace(start, series=series, error=float(error), method="cumulants, cosine series")
-
-
-def _expansion(kappa: Floats, omega: NDArray[np.floating]) -> Complexes:
-    """Return the sum of kappa_k (i omega)^k / k!."""
-    steps = np.cumprod(np.multiply.outer(1 / np.arange(1.0, 7), 1j * omega), axis=0)
-    return np.asarray(np.tensordot(kappa, steps, 1))
 
 
 def _roughness(things: Things, var: float) -> float:
@@ -354,31 +358,3 @@ def _between_lattice(things: Things, cut: float) -> float:
     t = 2 * np.pi / size * np.arange(1, size // 2 + 1)
     beyond = np.exp(-np.maximum(decay[1:], 0.0)) / (2 * np.sin(t / 2))
     return float(2 / size * beyond[t > cut].sum())
-
-
-def _cumulants(things: Things) -> Floats:
-    """Return the first six cumulants of the sum."""
-    p, m, v = things.probs, things.mean, things.var
-    raw = [
-        m,
-        m**2 + v,
-        m**3 + 3 * m * v,
-        m**4 + 6 * m**2 * v + 3 * v**2,
-        m**5 + 10 * m**3 * v + 15 * m * v**2,
-        m**6 + 15 * m**4 * v + 45 * m**2 * v**2 + 15 * v**3,
-    ]
-    mu = [p * r for r in raw]
-    kappa: list[Floats] = []
-    for n in range(1, 7):
-        term = mu[n - 1].copy()
-        for k in range(1, n):
-            term -= _binomial(n - 1, k - 1) * kappa[k - 1] * mu[n - k - 1]
-        kappa.append(term)
-    return np.array([k.sum() for k in kappa])
-
-
-def _binomial(n: int, k: int) -> float:
-    found = 1.0
-    for i in range(k):
-        found = found * (n - i) / (i + 1)
-    return found
