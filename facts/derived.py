@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from facts.force import Standing
-from facts.memory import replay
+from facts.memory import all_references, replay
 from facts.rollup import NEEDED, RollUp, deltas, totals
 
 Steps = dict[tuple[int, Any], int]
@@ -21,7 +21,7 @@ def computed_steps(con: duckdb.DuckDBPyConnection) -> Steps:
     Rows whose content was erased are hidden from the moment they were recorded.
     """
     found: Steps = defaultdict(int)
-    for seq, when, step in replay(con, Standing()):
+    for seq, when, step in replay(all_references(con), Standing()):
         found[seq, when] += step
     erased = con.execute(
         "SELECT seq, recorded_at FROM log WHERE op <= 1 AND kind IS NULL"

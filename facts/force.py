@@ -100,6 +100,8 @@ class Standing:
             ``+1`` where a fact is hidden from now on, ``-1`` where it is visible again. New facts
             that are visible at once cause no change.
         """
+        if key not in self.nodes and target is not None and target not in self.nodes:
+            return self._add_pair(key, op, rows, target, target_rows)
         node = self.nodes.setdefault(key, Node())
         if target is not None:
             aim = self.nodes.setdefault(target, Node(rows=dict(target_rows)))
@@ -120,6 +122,25 @@ class Standing:
         return [(seq, 1) for seq in sorted((before | new) - after)] + [
             (seq, -1) for seq in sorted(after - before - new)
         ]
+
+    def _add_pair(
+        self,
+        key: Key,
+        op: int,
+        rows: Mapping[str, int],
+        target: Key,
+        target_rows: Mapping[str, int],
+    ) -> list[tuple[int, int]]:
+        """Add an event that refers to a fact nothing else has to do with: the usual case."""
+        attributes = {*rows, *target_rows} - {EVERYTHING}
+        self.nodes[target] = Node(
+            rows=dict(target_rows),
+            referrers=[(key, attribute) for attribute in rows],
+            attributes=attributes,
+        )
+        self.nodes[key] = Node(op=op, target=target, rows=dict(rows), attributes=set(attributes))
+        gone = target_rows if EVERYTHING in rows else rows
+        return [(target_rows[a], 1) for a in gone if a in target_rows]
 
     def _insert(self, key: Key, op: int, rows: Mapping[str, int], target: Key | None) -> None:
         node = self.nodes[key]

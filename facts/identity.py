@@ -84,6 +84,9 @@ class Identities:
         self._runs: list[_Run] = []
         self._recent: dict[int, tuple[int, int]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._runs or self._recent)
+
     def add_one(self, h: int, first: int, last: int) -> None:
         """Add one event whose rows have the sequence numbers ``first`` to ``last``."""
         known = self._recent.get(h)

@@ -45,15 +45,12 @@ def erased_name(secret: str, source: str, name: str) -> str:
     return ERASED + hmac.new(bytes.fromhex(secret), said, "sha256").hexdigest()[:32]
 
 
-def replay(con: duckdb.DuckDBPyConnection, standing: Standing) -> Iterable[tuple[int, Any, int]]:
-    """Read every reference of the log in order into a graph; yield (seq, recorded_at, step)."""
-    rows = con.execute(
-        "SELECT source, id, op, refers_source, refers_id, attribute, seq, recorded_at FROM log"
-        " WHERE op IN (1, 2) OR (op = 0 AND id IN"
-        " (SELECT refers_id FROM log WHERE op IN (1, 2))) ORDER BY seq"
-    ).fetchall()
-    targets = {(row[3], row[4]) for row in rows if row[4] is not None}
-    rows = [row for row in rows if row[2] != 0 or (row[0], row[1]) in targets]
+REFERENCES = "SELECT source, id, op, refers_source, refers_id, attribute, seq, recorded_at FROM log"
+Reference = tuple[str, str, int, str | None, str | None, str, int, Any]
+
+
+def replay(rows: Sequence[Reference], standing: Standing) -> Iterable[tuple[int, Any, int]]:
+    """Add rows, given in order, to a graph; yield the (seq, recorded_at, step) they cause."""
     start = 0
     while start < len(rows):
         source, name, op, refers_source, refers_id, _, _, when = rows[start]
@@ -61,10 +58,22 @@ def replay(con: duckdb.DuckDBPyConnection, standing: Standing) -> Iterable[tuple
         while end < len(rows) and (*rows[end][:2], rows[end][7]) == (source, name, when):
             end += 1
         new = {row[5]: row[6] for row in rows[start:end]}
-        target = None if refers_id is None else (refers_source, refers_id)
+        target = None
+        if refers_source is not None and refers_id is not None:
+            target = (refers_source, refers_id)
         for seq, step in standing.add((source, name), op, new, target, {}):
             yield seq, when, step
         start = end
+
+
+def all_references(con: duckdb.DuckDBPyConnection) -> list[Reference]:
+    """Read every row of the log that refers or is referred to, in order."""
+    rows = con.execute(
+        f"{REFERENCES} WHERE op IN (1, 2) OR (op = 0 AND id IN"  # noqa: S608 constants
+        " (SELECT refers_id FROM log WHERE op IN (1, 2))) ORDER BY seq"
+    ).fetchall()
+    targets = {(row[3], row[4]) for row in rows if row[4] is not None}
+    return [row for row in rows if row[2] != 0 or (row[0], row[1]) in targets]
 
 
 class Memory:
@@ -80,6 +89,7 @@ class Memory:
         self._con = con
         self.standing = Standing()
         self._ids: Identities | None = None
+        self._targets = Identities()
         self._erased: set[str] = set()
         self._secret = ""
 
@@ -88,11 +98,60 @@ class Memory:
         if self._ids is None:
             ids = Identities()
             self._read_identities(ids)
-            for _ in replay(self._con, self.standing):
-                pass  # the changes of visibility are in the file already
+            self._read_targets()
             self._read_erased()
             self._ids = ids
         return self._ids
+
+    def _read_targets(self) -> None:
+        """Read which events are referred to; what refers to them is read when it matters."""
+        batches: Any = self._con.sql(
+            "SELECT refers_source, refers_id, seq FROM log WHERE op IN (1, 2)"
+        ).to_arrow_reader(1_000_000)
+        for batch in batches:
+            if batch.num_rows:
+                seq = batch.column("seq").to_numpy()
+                hashes = hash_keys(batch.column("refers_source"), batch.column("refers_id"))
+                self._targets.add_many(hashes, int(seq.min()), int(seq.max()))
+
+    def refer(self, target: Key, first: int, last: int) -> None:
+        """Remember that rows with these numbers refer to an event."""
+        self._targets.add_one(hash_key(*target), first, last)
+
+    def connect(self, keys: set[Key]) -> None:
+        """Bring all that is connected with some events by references into the graph."""
+        ids = self.load()
+        nodes, asked = self.standing.nodes, set(keys)
+        found: dict[int, Reference] = {}
+        while keys := {k for k in keys if k not in nodes}:
+            hashed = [(k, hash_key(*k)) for k in keys]
+            known = [(k, span) for k, h in hashed if (span := ids.find_one(h)) is not None]
+            aimed = [(k, span) for k, h in hashed if (span := self._targets.find_one(h))]
+            rows = self._references("id", known, keys) + self._references("refers_id", aimed, keys)
+            found.update({row[6]: row for row in rows})
+            ends = {(row[0], row[1]) for row in rows}
+            ends |= {(row[3], row[4]) for row in rows if row[3] is not None and row[4] is not None}
+            keys = ends - asked
+            asked |= keys
+        rows = [found[seq] for seq in sorted(found)]
+        linked = {(r[3], r[4]) for r in rows if r[4] is not None}
+        rows = [r for r in rows if r[4] is not None or (r[0], r[1]) in linked]
+        for _ in replay(rows, self.standing):
+            pass  # the changes of visibility are in the file already
+
+    def _references(
+        self, column: str, places: list[tuple[Key, tuple[int, int]]], keys: set[Key]
+    ) -> list[Reference]:
+        if not places:
+            return []
+        low, high = min(p[1][0] for p in places), max(p[1][1] for p in places)
+        rows = self._con.execute(
+            f"{REFERENCES} WHERE seq BETWEEN ? AND ? AND op <= ?"
+            f" AND {column} IN (SELECT unnest(?))",
+            [low, high, RETRACT, [k[1] for k, _ in places]],
+        ).fetchall()
+        at = 0 if column == "id" else 3
+        return [row for row in rows if (row[at], row[at + 1]) in keys]
 
     def _read_identities(self, ids: Identities) -> None:
         batches: Any = self._con.sql(
@@ -158,14 +217,29 @@ class Memory:
             hashes = array.tolist()
             hit = {(events[i].source, events[i].id) for i in mask.nonzero()[0].tolist()}
             places = [] if place is None else [place]
-        for target in [e.refers for e in events if e.refers is not None]:
-            at = None if target in self.standing else ids.find_one(hash_key(*target))
-            if at is not None:
-                hit.add(target)
-                places.append(at)
+        touched = {e.refers for e in events if e.refers is not None}
+        touched |= {(e.source, e.id) for e in events if e.refers is not None}
+        touched |= self._aimed_at(events, hashes)
+        if touched:
+            self.connect(touched)
+            for key in touched:
+                at = ids.find_one(hash_key(*key))
+                if at is not None and key not in self.standing:
+                    hit.add(key)
+                    places.append(at)
         if not places:
             return {}, hashes
         return self.fetch(hit, min(p[0] for p in places), max(p[1] for p in places)), hashes
+
+    def _aimed_at(self, events: Sequence[Event], hashes: list[int]) -> set[Key]:
+        """Return the events of a group to which something refers already."""
+        if not self._targets:
+            return set()
+        if len(events) <= FEW:
+            hits = [self._targets.find_one(h) is not None for h in hashes]
+        else:
+            hits = self._targets.find_many(np.array(hashes, dtype=np.uint64))[0].tolist()
+        return {(e.source, e.id) for e, hit in zip(events, hits, strict=True) if hit}
 
     def known_raw(self, items: Sequence[RawBad]) -> set[RawName]:
         """Return the quarantined items among these that are kept already."""
@@ -206,16 +280,15 @@ class Memory:
 
     def late_steps(self, table: pa.Table, hashes: Hashes, first: int) -> list[tuple[int, int]]:
         """Return what changes because bulk rows belong to events that something refers to."""
-        nodes = self.standing.nodes
-        if not nodes:
+        at = np.flatnonzero(self._targets.find_many(hashes)[0])
+        if not len(at):
             return []
-        wanted = np.fromiter((hash_key(*k) for k in nodes), dtype=np.uint64, count=len(nodes))
-        at = np.flatnonzero(np.isin(hashes, wanted))
         rows = table.select(["source", "id", "attribute"]).take(at).to_pylist()
+        self.connect({(row["source"], row["id"]) for row in rows})
         steps = []
         for i, row in zip(at.tolist(), rows, strict=True):
             key = (row["source"], row["id"])
-            if key in nodes:
+            if key in self.standing:
                 steps += self.standing.add(key, 0, {row["attribute"]: first + i}, None, {})
         return steps
 

@@ -213,6 +213,8 @@ class Recorder:
         plan.receipts.append(Receipt(*key, "accepted", None, plan.tx))
         new = {attribute: first + i for i, attribute in enumerate(attributes)}
         standing = self.memory.standing
+        if event.refers is not None:
+            self.memory.refer(event.refers, first, first + len(attributes) - 1)
         if event.refers is not None or key in standing:
             target = self._had(event.refers, group) if event.refers is not None else None
             aimed = {} if target is None else target.rows
