@@ -40,10 +40,15 @@ def region(place: tuple[float, float, float], home: Box) -> Alternatives:
     south, north, west, east = home
     rows = _strips(lat, sd_lat, south, north)
     columns = _strips(lon, sd_lon, west, east)
-    cells = {f"n{y:02d}e{x:03d}": p * q for y, p in rows.items() for x, q in columns.items()}
     inside = sum(rows.values()) * sum(columns.values())
-    best = sorted(cells.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_CELLS]
-    kept = [(name, prob) for name, prob in best if prob >= LEAST]
+    cells = [
+        (f"n{y:02d}e{x:03d}", p * q)
+        for y, p in rows.items()
+        if p >= LEAST
+        for x, q in columns.items()
+        if p * q >= LEAST
+    ]
+    kept = sorted(cells, key=lambda pair: (-pair[1], pair[0]))[:MOST_CELLS]
     if 1 - inside >= LEAST or not kept:
         kept.append((ABROAD, max(1 - inside, 1e-12)))
     total = sum(prob for _, prob in kept)
@@ -52,10 +57,8 @@ def region(place: tuple[float, float, float], home: Box) -> Alternatives:
 
 def _strips(centre: float, sd: float, first: int, last: int) -> dict[int, float]:
     """Return the probability of every one-degree strip between two whole degrees."""
-    return {
-        edge: _below((edge + 1 - centre) / sd) - _below((edge - centre) / sd)
-        for edge in range(first, last)
-    }
+    below = [_below((edge - centre) / sd) for edge in range(first, last + 1)]
+    return {first + i: below[i + 1] - below[i] for i in range(last - first)}
 
 
 def _below(z: float) -> float:

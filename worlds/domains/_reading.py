@@ -21,11 +21,14 @@ NEGLIGIBLE = 1e-6
 """Probabilities below this are taken as none."""
 LONGEST_LABEL = 60
 NOTHING = {"", "none", "nan", "null"}
+_PLAIN = frozenset({str, int, float, bool, type(None), list, tuple})
 _KEYS = ("value", "mean", "median")
 
 
 def plain(raw: object) -> object:
     """Return a value in its plain or JSON form; an exact value as itself."""
+    if type(raw) in _PLAIN:
+        return raw
     to_json = getattr(raw, "to_json", None)
     if callable(to_json):
         raw = to_json()
