@@ -76,7 +76,7 @@ class Tallied(Outcome):
         worlds = tuple(
             replace(world, outcome=scaled(world.parts["count"], factor)) for world in self.worlds
         )
-        return Tallied(worlds, unit or f"{self.unit} per unit", factor)
+        return Tallied(worlds, unit or f"{self.unit} per unit", factor=factor)
 
 
 def count(members: Members, *, unit: str = "facts", most_worlds: int = MOST_WORLDS) -> Tallied:
