@@ -23,12 +23,16 @@ from worlds.core.distributions import (
     negative_binomial_cdf,
 )
 
-STEP = 0.05
 LOW, HIGH = -6.0, 18.0
-NODES: Floats = np.arange(LOW, HIGH + STEP / 2, STEP)
-GRID: Floats = np.unique(np.concatenate([np.arange(32), np.round(np.geomspace(32, 2e9, 608))]))
+REACH = 5.5
+"""Standard deviations on either side of a log mean that the lattice covers (3.8e-8 beyond)."""
+GRID: Floats = np.unique(np.concatenate([np.arange(32), np.round(np.geomspace(32, 2e9, 380))]))
 _LOG_GRID: Floats = np.log1p(GRID)
 LARGEST_SIZE = 30.0
+STEPS = ((8.0, 0.1), (LARGEST_SIZE, 0.05))
+"""Step of the lattice for sizes up to: less noise needs a finer one."""
+NARROW = 0.8
+"""Steps below which a standard deviation is too small for the trapezoidal rule."""
 _OFFSETS: Floats = np.arange(-2.0, 4.0)
 _FROM_MOMENTS: Floats = np.linalg.inv(np.vander(_OFFSETS, increasing=True).T)
 ERROR = 2e-4
@@ -69,16 +73,8 @@ class CdfTable:
 
     def quantile(self, p: ArrayLike) -> Floats:
         """Return the smallest whole k with P(X <= k) >= p."""
-        levels = check_levels(p)
-        right = np.minimum(np.searchsorted(self.values, levels), len(GRID) - 1)
-        left = np.maximum(right - 1, 0)
-        rise = self.values[right] - self.values[left]
-        share = np.where(
-            rise > 0, (levels - self.values[left]) / np.where(rise > 0, rise, 1.0), 1.0
-        )
-        place = _LOG_GRID[left] + share * (_LOG_GRID[right] - _LOG_GRID[left])
-        exact = np.ceil(np.expm1(place) - 1e-9)
-        return np.asarray(np.where(right == left, GRID[right], np.minimum(exact, GRID[right])))
+        place = np.interp(check_levels(p), self.values, _LOG_GRID)
+        return np.asarray(np.ceil(np.expm1(place) - 1e-9))
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """Return draws by inversion."""
@@ -104,12 +100,14 @@ class NegBinLattice:
             msg = f"the lattice serves sizes in (0, {LARGEST_SIZE:g}]; got {size:g}"
             raise ValueError(msg)
         self.size = size
-        table = negative_binomial_cdf(GRID, np.exp(NODES)[:, None], np.asarray(size))
+        self.step = next(step for most, step in STEPS if size <= most)
+        nodes = np.arange(LOW, HIGH + self.step / 2, self.step)
+        table = negative_binomial_cdf(GRID, np.exp(nodes)[:, None], np.asarray(size))
         self._table: NDArray[np.float32] = table.astype(np.float32)
 
     def mix(self, parts: Sequence[LogMean]) -> CdfTable:
         """Return the mixture over uncertain log means."""
-        start, weights = spread(parts)
+        start, weights = spread(parts, self.step)
         values = weights @ self._table[start : start + len(weights)]
         first = second = 0.0
         for part in parts:
@@ -121,28 +119,29 @@ class NegBinLattice:
         return CdfTable(np.minimum(np.maximum(values, 0.0), 1.0).astype(float), moments)
 
 
-def spread(parts: Sequence[LogMean]) -> tuple[int, NDArray[np.float32]]:
+def spread(parts: Sequence[LogMean], step: float) -> tuple[int, NDArray[np.float32]]:
     """Return the first node and the weights that uncertain log means put on the lattice."""
-    wide = [part for part in parts if part.sd >= 0.8 * STEP]
-    ends = [(_place(part.mean), 6.5 * part.sd / STEP + 3) for part in parts]
-    start = max(int(min(centre - reach for centre, reach in ends)), 0)
-    stop = min(int(max(centre + reach for centre, reach in ends)) + 4, len(NODES))
+    last = round((HIGH - LOW) / step)
+    spots = [(part.weight, _place(part.mean, step), part.sd / step) for part in parts]
+    start = max(int(min(spot - REACH * sd for _, spot, sd in spots)) - 3, 0)
+    stop = min(int(max(spot + REACH * sd for _, spot, sd in spots)) + 5, last + 1)
     weights = np.zeros(stop - start, np.float32)
+    wide = [(weight, spot, 1 / sd) for weight, spot, sd in spots if sd >= NARROW]
     if wide:
-        table = np.array([(part.weight, _place(part.mean), STEP / part.sd) for part in wide])
+        table = np.array(wide)
         z = (np.arange(start, stop) - table[:, 1:2]) * table[:, 2:3]
         mass = np.exp(-0.5 * z * z)
         weights += (table[:, 0] / mass.sum(1)) @ mass
-    for part in parts:
-        if part.sd < 0.8 * STEP:
-            left = min(max(int(_place(part.mean)), 2), len(NODES) - 4)
-            six = _match_moments(_place(part.mean) - left, part.sd / STEP)
-            weights[left - 2 - start : left + 4 - start] += part.weight * six
+    for weight, spot, sd in spots:
+        if sd < NARROW:
+            left = min(max(int(spot), 2), last - 3)
+            six = _match_moments(spot - left, sd)
+            weights[left - 2 - start : left + 4 - start] += weight * six
     return start, weights
 
 
-def _place(mean: float) -> float:
-    return (min(max(mean, LOW), HIGH) - LOW) / STEP
+def _place(mean: float, step: float) -> float:
+    return (min(max(mean, LOW), HIGH) - LOW) / step
 
 
 def _match_moments(mean: float, sd: float) -> NDArray[np.float32]:
