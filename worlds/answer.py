@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from worlds.core.decide import Decision
+from worlds.core.decision_request import decide_from
 from worlds.core.distributions import Distribution, Mixture
+from worlds.core.explain import Explanation, comparison, explain
 from worlds.core.lattice import CdfTable
+from worlds.core.newsvendor import Provision
 from worlds.core.outcome import Outcome, world_prob
 from worlds.core.questions import Comparison, Question
 from worlds.publish import Release
@@ -218,6 +222,25 @@ class Answer:
             "median": median,
             "interval": {"level": 0.9, "low": low, "high": high},
         }
+
+    def explain(
+        self, threshold: float | str | None = None, *, acts_at: float | None = None
+    ) -> Explanation:
+        """Explain the width, the probability of the threshold and every choice.
+
+        Parameters
+        ----------
+        threshold
+            As a question takes it; that of the answer where left out.
+        acts_at
+            The probability of it at which somebody acts.
+        """
+        wanted = self.threshold if threshold is None else comparison(threshold)
+        return explain(self.outcome, wanted, acts_at=acts_at)
+
+    def decide(self, raw: Mapping[str, object]) -> Decision | Provision:
+        """Decide as a mapping of plain values says (see `worlds.core.decision_request`)."""
+        return decide_from(self.outcome, raw)
 
     def sentence(self) -> str:
         """Return the answer as a frequency, which people read best."""

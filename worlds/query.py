@@ -5,7 +5,7 @@
 >>> likes.do(pupdates={"times": 2}).prob("> 1000")                    # doctest: +SKIP
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -16,13 +16,21 @@ import numpy as np
 
 from worlds.answer import Answer, Prediction
 from worlds.ask import Answerer
+from worlds.core.compare import Compared, compare
+from worlds.core.decide import Decision
 from worlds.core.distributions import Floats
 from worlds.core.estimate import Estimate
+from worlds.core.explain import ChoiceEffect, Explanation
+from worlds.core.newsvendor import Provision
 from worlds.core.outcome import World
 from worlds.domain import Domain, load_domain
 from worlds.errors import QuestionError
 from worlds.picture import svg
 from worlds.publish import SnapshotStore
+from worlds.ranges import find_ranges
+from worlds.scenario_runs import ScenarioComparison, compare_scenarios, run
+from worlds.scenarios import Scenario, ScenarioStore
+from worlds.why import Why, why
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,18 @@ class Worlds:
         """Return a plan for a question; nothing runs yet."""
         self.domain.question(question)
         return Query(self, question)
+
+    @property
+    def scenarios(self) -> ScenarioStore:
+        """The stored scenarios of this domain."""
+        return ScenarioStore(self.store.root.parent / "scenarios")
+
+    def compare(
+        self, question: str, scenarios: Sequence[Scenario | str], *, coupling: str = "same luck"
+    ) -> ScenarioComparison:
+        """Compare scenarios or their names with the first; a single one with `BASELINE`."""
+        chosen = [self.scenarios.find(one) if isinstance(one, str) else one for one in scenarios]
+        return compare_scenarios(self.answerer(), question, chosen, coupling=coupling)
 
     def predict(self, draft: Mapping[str, object], **options: Any) -> Prediction:
         """Predict what one thing brings (see `Answerer.predict`)."""
@@ -107,6 +127,8 @@ class Query:
     def answer(self) -> Answer:
         """The whole answer."""
         answerer = self.worlds_of.answerer(self._as_of)
+        if find_ranges(self._do):
+            return run(answerer, self.question, self.scenario("the query")).answer
         return answerer.ask(self.question, given=self._given, do=self._do, where=self._where)
 
     def worlds(self) -> tuple[World, ...]:
@@ -128,6 +150,44 @@ class Query:
     def prob(self, comparison: str) -> Estimate:
         """Return the probability of a comparison such as ``"> 200000"``."""
         return self.answer.outcome.prob(comparison)
+
+    def explain(self, threshold: str | float | None = None) -> Explanation:
+        """Explain where the width and the probability of a threshold come from."""
+        return self.answer.explain(threshold)
+
+    def sensitivity(
+        self, threshold: str | float | None = None, *, acts_at: float | None = None
+    ) -> tuple[ChoiceEffect, ...]:
+        """Return how resolving every choice would move the answer, most moving first."""
+        return self.answer.explain(threshold, acts_at=acts_at).effects
+
+    def decide(self, **decision: object) -> Decision | Provision:
+        """Choose a capacity.
+
+        ``decide(service_level=0.99)``, ``decide(shortfall_cost=5, over_cost=2)`` or
+        ``decide(capacities=[500, 800], unit_cost=1, shortfall_cost=5)``.
+        """
+        return self.answer.decide(decision)
+
+    def scenario(self, name: str) -> Scenario:
+        """Return what this plan assumes as a scenario that can be stored and shared."""
+        return Scenario(name, self._given, self._do, self._where)
+
+    def compare(self, other: "Query", coupling: str = "same luck") -> Compared:
+        """Compare another plan (B) with this one (A) on common worlds."""
+        names = ("this", "other")
+        return compare(self.answer.outcome, other.answer.outcome, names=names, coupling=coupling)
+
+    def why(
+        self, other: "Query", statistic: str = "mean", threshold: str | float | None = None
+    ) -> Why:
+        """Return why another plan for the same question (as of, assumptions) differs."""
+        if other.question != self.question:
+            msg = f"two answers to one question are needed; got {self.question}, {other.question}"
+            raise QuestionError(msg)
+        first, second = (one.worlds_of.answerer(one._as_of) for one in (self, other))
+        both = self.scenario("this"), other.scenario("other")
+        return why(first, second, self.question, both, statistic=statistic, threshold=threshold)
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """Return draws."""

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from tests.worlds.core.test_engine import BELIEFS, LIKES
-from tests.worlds.example import DOMAIN, UNTIL, count_form, size_form
+from tests.worlds.example import DOMAIN, UNTIL, count_form, publish, size_form
+from worlds import open_worlds
 from worlds.answer import Answer
 from worlds.ask import Answerer, Loaded
 from worlds.core.engine import evaluate
 from worlds.core.explain import variance_shares
+from worlds.core.newsvendor import Provision
 from worlds.core.questions import Assumptions, Comparison
 from worlds.errors import QuestionError, SnapshotError, UnknownNameError
 from worlds.ranges import Range, find_ranges, grid
@@ -400,3 +402,29 @@ def test_equal_answers_have_no_cause(answerer: Answerer) -> None:
 def test_unknown_statistics_are_refused(answerer: Answerer) -> None:
     with pytest.raises(QuestionError, match="mean, prob or quantile"):
         why(answerer, answerer, ASKED, statistic="mode")
+
+
+# --- from the notebook --------------------------------------------------------------------------
+
+
+@pytest.mark.slowish
+def test_a_plan_explains_decides_and_compares(tmp_path: Path) -> None:
+    publish(tmp_path / "snapshots")
+    worlds = open_worlds(tmp_path, "dogposts")
+    query = worlds.ask(ASKED)
+    doubled = query.do(posts={"times": 2})
+    assert query.explain("> 50000").prob == pytest.approx(float(query.prob("> 50000")))
+    assert query.sensitivity()[0].choice in {"posts", "likes_per_post"}
+    level = query.decide(service_level=0.95)
+    assert isinstance(level, Provision)
+    assert level.capacity == query.quantile(0.95)
+    assert query.compare(doubled).prob_below == 0
+    found = query.why(doubled)
+    assert [cause.name for cause in found.causes] == ["assumption on posts"]
+    with pytest.raises(QuestionError, match="one question are needed"):
+        query.why(worlds.ask("posts_next_day"))
+    worlds.scenarios.put(doubled.scenario("doubled"))
+    compared = worlds.compare(ASKED, ["doubled"])
+    assert compared.compared[0].difference.mean() == pytest.approx(float(query.mean()))
+    between = query.do(posts=2).mean(), query.do(posts=3).mean()
+    assert query.do(posts={"between": [2, 3]}).mean() == pytest.approx(np.mean(between))

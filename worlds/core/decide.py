@@ -15,9 +15,9 @@ from worlds.core.costs import (
     cost_tail,
     expected_costs,
 )
-from worlds.core.distributions import Distribution, Floats, Mixture, check_levels
+from worlds.core.distributions import Floats, Mixture, check_levels
 from worlds.core.outcome import Outcome
-from worlds.core.resolved import Resolution
+from worlds.core.resolved import Resolution, missing, note
 from worlds.core.tables import amount, named, percent, table
 from worlds.errors import QuestionError
 
@@ -111,6 +111,7 @@ class Decision:
     method: str
     ratio: float | None = None
     missing: float = 0.0
+    note: str = ""
 
     def option(self, name: str) -> OptionResult:
         """Return the result of one option."""
@@ -155,6 +156,7 @@ class Decision:
             "error_bound": self.error,
             "method": self.method,
             "missing_probability": self.missing,
+            "note": self.note,
         }
 
     def text(self) -> str:
@@ -165,6 +167,7 @@ class Decision:
             if len(self.worlds) > 20:
                 rows.append((f"{len(self.worlds) - 20} other worlds", "", ""))
             blocks.append(table(("world", "weight", "best there"), rows))
+        blocks += [self.note] if self.note else []
         return "\n\n".join(blocks)
 
 
@@ -222,7 +225,8 @@ def decide(
         value_of_answer=gain(float(expected[best]) - knowing, error + doubt),
         error=error,
         method=outcome.method,
-        missing=float(getattr(outcome, "missing", 0.0)),
+        missing=missing(outcome),
+        note=note(outcome),
     )
 
 
@@ -348,15 +352,6 @@ def gain(value: float, error: float) -> float:
 
 def _least(results: Sequence[OptionResult], values: Sequence[float], error: float) -> str:
     return results[first_least(np.array(values), error)].name
-
-
-def group_quantile(found: Resolution, weights: Floats, level: float) -> float:
-    """Return a quantile of the mixture of the worlds under other weights."""
-    parts: list[Distribution] = []
-    kept = [w for w in weights.tolist() if w > 0]
-    parts = [world.outcome for world, w in zip(found.worlds, weights, strict=True) if w > 0]
-    mixed = parts[0] if len(parts) == 1 else Mixture(np.array(kept), tuple(parts))
-    return float(mixed.quantile(level))
 
 
 def _options_text(decision: Decision) -> str:

@@ -10,15 +10,11 @@ import numpy as np
 from worlds.core.distributions import Floats
 from worlds.core.outcome import Outcome, world_prob
 from worlds.core.questions import Comparison
-from worlds.core.resolved import Resolution
+from worlds.core.resolved import Resolution, missing, note
 from worlds.core.shapley import shapley
 from worlds.core.tables import amount, named, percent, percentages, signed, table
 
 INSIDE = "inside the worlds"
-NOT_BY_WORLD = (
-    "the answer was not computed world by world: its choices count as inside the worlds; "
-    "condition on some of them to see what they do"
-)
 LISTED = 1000
 """Most worlds that are listed one by one in JSON."""
 
@@ -357,8 +353,8 @@ def explain(
         prob_variance=None if wanted is None else prob_shares(outcome, wanted, seed=seed),
         worlds=() if wanted is None else contributions(outcome, wanted),
         error=outcome.error,
-        missing=float(getattr(outcome, "missing", 0.0)),
-        note=NOT_BY_WORLD if getattr(outcome, "whole", None) is not None else "",
+        missing=missing(outcome),
+        note=note(outcome),
     )
 
 

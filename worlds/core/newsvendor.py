@@ -20,7 +20,6 @@ from worlds.core.decide import (
     best_in_worlds,
     cost_matrix,
     gain,
-    group_quantile,
     option_results,
     resolving,
 )
@@ -29,7 +28,7 @@ from worlds.core.estimate import Estimate
 from worlds.core.outcome import Outcome
 from worlds.core.partial import expected_excess
 from worlds.core.questions import Comparison
-from worlds.core.resolved import Resolution
+from worlds.core.resolved import Resolution, group_quantile, missing, note
 from worlds.core.tables import amount, named, percent, table
 from worlds.errors import QuestionError
 
@@ -90,7 +89,8 @@ def newsvendor(outcome: Outcome, costs: Costs, *, risk: float = 0.95) -> Decisio
         error=error,
         method=outcome.method,
         ratio=ratio,
-        missing=float(getattr(outcome, "missing", 0.0)),
+        missing=missing(outcome),
+        note=note(outcome),
     )
 
 

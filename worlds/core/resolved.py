@@ -7,12 +7,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from worlds.core.distributions import Floats
+from worlds.core.distributions import Distribution, Floats, Mixture
 from worlds.core.outcome import Outcome, World
 from worlds.errors import QuestionError, UnknownNameError, WeightError
 
 ABSENT = "-"
 """Option of a choice that a world does not have."""
+
+NOT_BY_WORLD = (
+    "the answer was not computed world by world: its choices count as inside the worlds; "
+    "condition on some of them to see what they do"
+)
 
 type Codes = NDArray[np.int64]
 
@@ -122,16 +127,24 @@ class Resolution:
         return float(np.sum(pull**2 / mass))
 
 
-def check_choice(resolution: Resolution, name: str) -> None:
-    """Refuse the name of a choice that is not there.
+def group_quantile(found: Resolution, weights: Floats, level: float) -> float:
+    """Return a quantile of the mixture of the worlds under other weights."""
+    kept = [w for w in weights.tolist() if w > 0]
+    parts: list[Distribution] = [
+        world.outcome for world, w in zip(found.worlds, weights, strict=True) if w > 0
+    ]
+    mixed = parts[0] if len(parts) == 1 else Mixture(np.array(kept), tuple(parts))
+    return float(mixed.quantile(level))
 
-    Raises
-    ------
-    UnknownNameError
-        If there is no such choice.
-    """
-    if name not in resolution.choices:
-        raise UnknownNameError("choice", name, resolution.choices)
+
+def missing(outcome: Outcome) -> float:
+    """Return the probability of worlds that the outcome leaves out."""
+    return 0.0 if note(outcome) else float(getattr(outcome, "missing", 0.0))
+
+
+def note(outcome: Outcome) -> str:
+    """Return what must be said of an outcome that was not computed world by world."""
+    return NOT_BY_WORLD if getattr(outcome, "whole", None) is not None else ""
 
 
 def check_amount(label: str, value: object, *, highest: float = np.inf) -> float:

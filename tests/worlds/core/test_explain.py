@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations, product
 from math import fsum
 
@@ -13,7 +15,15 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from tests.worlds.core.test_engine import BELIEFS, LIKES, ask
-from worlds.core.distributions import CountMixture, Floats, Multiple, PmfTable, Point
+from worlds.core.distributions import (
+    CountMixture,
+    Distribution,
+    Floats,
+    Mixture,
+    Multiple,
+    PmfTable,
+    Point,
+)
 from worlds.core.engine import evaluate
 from worlds.core.explain import (
     INSIDE,
@@ -307,3 +317,24 @@ def test_a_smooth_driver_is_integrated_closely() -> None:
     found = at_drivers(ask_at, {"uplift": Inverse(stats.gamma(9.0, scale=0.2).ppf)})
     assert found.mean() == pytest.approx(1.8 * ask().mean(), rel=1e-3)
     assert 0 < variance_shares(found).share("uplift") < 1
+
+
+def test_an_answer_that_was_not_computed_world_by_world_says_so() -> None:
+    @dataclass(frozen=True, eq=False)
+    class AtOnce(Outcome):
+        whole: Distribution | None = None
+
+        @cached_property
+        def mixture(self) -> Mixture:
+            assert self.whole is not None
+            return Mixture(np.ones(1), (self.whole,))
+
+    law = CountMixture.of(40.0, 3.0)
+    shown = World({"a": "x"}, 0.1, Point(40.0), {})
+    outcome = AtOnce((shown,), "likes", whole=law)
+    found = explain(outcome, "> 50")
+    assert found.variance.share(INSIDE) == 1
+    assert found.variance.variance == pytest.approx(law.var())
+    assert found.worlds[0].contribution == pytest.approx(1 - float(law.cdf(50)))
+    assert "not computed world by world" in found.note
+    assert found.note in found.text()
