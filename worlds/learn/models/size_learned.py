@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from worlds.core.features import FeatureSpec
+from worlds.core.features import Features, FeatureSpec
 from worlds.core.forms.log_linear import LogLinear
 from worlds.learn import design as designs
 from worlds.learn import hierarchy
@@ -34,28 +34,63 @@ class Learned:
         self, items: Items, spec: FeatureSpec, *, at: datetime, rng: np.random.Generator
     ) -> Result:
         """Fit on the labelled items; the level is known up to the last of them."""
-        known = items.labelled()
-        if len(known) < LEAST:
-            return Declined(self.name, f"{len(known)} items with a known label; needs {LEAST}")
-        known = known.take(np.arange(max(0, len(known) - MOST), len(known)))
-        design = designs.build(known.features, spec)
-        steps = level_steps(known.days(at))
-        problem = hierarchy.Problem.of(
-            known.label, design.matrix, variance_groups(design), steps.index, steps.count
-        )
-        fitted = hierarchy.fit(problem)
+        known = int(np.isfinite(items.label).sum())
+        if known < LEAST:
+            return Declined(self.name, f"{known} items with a known label; needs {LEAST}")
+        made = prepare(items, spec, at, MOST)
+        fitted = hierarchy.fit(made.problem)
         form = LogLinear(
-            columns=("intercept", *design.columns),
-            draws=level_first(fitted.draws(rng, DRAWS), len(design.columns)),
+            columns=("intercept", *made.design.columns),
+            draws=level_first(fitted.draws(rng, DRAWS), len(made.design.columns)),
             size=fitted.size,
-            group_sd={name: fitted.sd[name] for name in design.groups},
+            group_sd={name: fitted.sd[name] for name in made.design.groups},
             tags=spec.tags,
-            numbers=design.numbers,
-            drift_sd=fitted.sd["level"] / np.sqrt(steps.days),
-            reference=aware(known.at[-1]),
-            population=tuple(items.features[-POPULATION:]),
+            numbers=made.design.numbers,
+            drift_sd=made.drift(fitted.sd["level"]),
+            reference=made.reference,
+            population=made.population,
         )
-        return Fit(form, record(fitted, len(known)))
+        return Fit(form, record(fitted, len(made.problem.y)))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A problem of `hierarchy` and what its solution needs to be served.
+
+    Parameters
+    ----------
+    design, problem
+        Columns and data of the regression.
+    step_days
+        Length of a step of the level.
+    reference
+        When the last labelled item began: the level is known up to there.
+    population
+        Recent things, label known or not.
+    """
+
+    design: designs.Design
+    problem: hierarchy.Problem
+    step_days: float
+    reference: datetime
+    population: tuple[Features, ...]
+
+    def drift(self, step_sd: float) -> float:
+        """Return the sd of the log level a day from that a step."""
+        return float(step_sd / np.sqrt(self.step_days))
+
+
+def prepare(items: Items, spec: FeatureSpec, at: datetime, most: int) -> Prepared:
+    """Return the regression on the latest labelled items."""
+    known = items.labelled()
+    known = known.take(np.arange(max(0, len(known) - most), len(known)))
+    design = designs.build(known.features, spec)
+    steps = level_steps(known.days(at))
+    problem = hierarchy.Problem.of(
+        known.label, design.matrix, variance_groups(design), steps.index, steps.count
+    )
+    population = tuple(items.features[-POPULATION:])
+    return Prepared(design, problem, steps.days, aware(known.at[-1]), population)
 
 
 @dataclass(frozen=True, slots=True)
