@@ -1,6 +1,6 @@
 """Ask scenarios: over a range, and against one another on common worlds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol
@@ -20,6 +20,9 @@ COUNTS = (3, 5, 9, 17, 33)
 MOST_POINTS = 256
 TOLERANCE = 1e-3
 """Difference of cumulative probabilities at which the grid over a range is fine enough."""
+type Nodes = Sequence[tuple[tuple[float, ...], float]]
+"""Points of the ranges, with their probabilities."""
+
 BASELINE = Scenario("as it is")
 
 
@@ -131,30 +134,36 @@ def run(
             threshold=threshold,
         )
 
-    mixed, error = None, 1.0
-    nodes: list[tuple[tuple[float, ...], float]] = []
-    answers: list[Answer] = []
-    for count in COUNTS:
-        if len(candidate := grid(ranges, count)) > MOST_POINTS and mixed is not None:
-            break
-        same = [point for point, _ in candidate] == [point for point, _ in nodes]
-        if same:
-            error = 0.0
-            break
-        nodes, answers = candidate, [at(point) for point, _ in candidate]
-        before, mixed = mixed, _mixture(nodes, answers)
-        error = 1.0 if before is None else _apart(before, mixed)
-        if error <= TOLERANCE:
-            break
+    nodes, error = _refined(ranges, at)
+    answers = [at(point) for point, _ in nodes]
     answer = _merged(scenario, ranges, nodes, answers, error)
     ends = [(point, at(point)) for point in corners(ranges)]
     every = [*zip([point for point, _ in nodes], answers, strict=True), *ends]
     return Run(scenario, answer, ranges, _envelopes(ranges, every), len(nodes), error)
 
 
-def _mixture(
-    nodes: Sequence[tuple[tuple[float, ...], float]], answers: Sequence[Answer]
-) -> Mixture:
+def _refined(
+    ranges: tuple[Range, ...], at: Callable[[tuple[float, ...]], Answer]
+) -> tuple[Nodes, float]:
+    """Return nodes that are close enough, and how far the last refinement moved the cdf."""
+    mixed: Mixture | None = None
+    nodes: Nodes = []
+    error = 1.0
+    for count in COUNTS:
+        candidate = grid(ranges, count)
+        if mixed is not None and len(candidate) > MOST_POINTS:
+            break
+        if [point for point, _ in candidate] == [point for point, _ in nodes]:
+            return nodes, 0.0
+        before, nodes = mixed, candidate
+        mixed = _mixture(nodes, [at(point) for point, _ in nodes])
+        error = 1.0 if before is None else _apart(before, mixed)
+        if error <= TOLERANCE:
+            break
+    return nodes, error
+
+
+def _mixture(nodes: Nodes, answers: Sequence[Answer]) -> Mixture:
     return Mixture(
         np.array([weight for _, weight in nodes]),
         tuple(answer.outcome.mixture for answer in answers),
@@ -170,7 +179,7 @@ def _apart(coarse: Mixture, fine: Mixture) -> float:
 def _merged(
     scenario: Scenario,
     ranges: tuple[Range, ...],
-    nodes: Sequence[tuple[tuple[float, ...], float]],
+    nodes: Nodes,
     answers: Sequence[Answer],
     error: float,
 ) -> Answer:
