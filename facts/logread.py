@@ -11,6 +11,7 @@ from typing import Any, Self
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from facts.access import Access
 from facts.errors import QueryError
@@ -35,16 +36,24 @@ class LogReader:
         Where cursors come from.
     committed : callable
         Returns the recorded time of the last commit in microseconds.
+    shadowed : callable
+        Returns the recorded time of the last commit that hid or showed a fact.
     entity_key : callable
         Returns the key under which the file holds an entity.
     """
 
     def __init__(
-        self, access: Access, committed: Callable[[], int], entity_key: Callable[[str], int]
+        self,
+        access: Access,
+        committed: Callable[[], int],
+        shadowed: Callable[[], int],
+        entity_key: Callable[[str], int],
     ) -> None:
         self._access = access
         self._committed = committed
+        self._shadowed = shadowed
         self._entity_key = entity_key
+        self._seen: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._lock = threading.Lock()
         self._con: duckdb.DuckDBPyConnection | None = None
         self._generation = -1

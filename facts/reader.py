@@ -28,6 +28,10 @@ FACTS = (
 )
 UTC_TIME = pa.timestamp("us", "UTC")
 CHOICE = "choice:"
+REMEMBERED = 8
+UNHIDDEN = (
+    "seq NOT IN (SELECT seq FROM shadow WHERE recorded_at <= ? GROUP BY seq HAVING sum(step) > 0)"
+)
 
 
 def fact_value(row: Mapping[str, Any]) -> Value:
@@ -82,11 +86,14 @@ class Reader(LogReader):
         if entity is not None:
             where, bound = f"ekey = ?::UBIGINT AND {where}", [self._entity_key(entity), *bound]
             read = [c for c in read if c != "entity"]
+        hidden = self._hidden(known)
+        if len(hidden) and entity is None:
+            where, bound = f"{where} AND {UNHIDDEN}", [*bound, bound_time(known)]
         table = self._table(
             f"SELECT {', '.join(['seq', *read])} FROM log WHERE {where}",  # noqa: S608 from FACTS
             bound,
         )
-        table = self._drop_hidden(table, known)
+        table = _in_order(table) if entity is None else _without(table, hidden)
         if entity is not None and "entity" in chosen:
             names = pa.repeat(pa.scalar(entity), table.num_rows)
             table = table.append_column("entity", names)
@@ -124,29 +131,19 @@ class Reader(LogReader):
         return table.take(pa.array(order)).sort_by("seq")
 
     def _hidden(self, known: int) -> NDArray[np.int64]:
-        """Return the sequence numbers hidden as known at a time, sorted."""
-        found = self._table(
-            "SELECT seq FROM shadow WHERE recorded_at <= ? GROUP BY seq HAVING sum(step) > 0",
-            [bound_time(known)],
-        )
-        return np.sort(found.column("seq").to_numpy())
-
-    def _drop_hidden(self, table: pa.Table, known: int) -> pa.Table:
-        if table.num_rows == 0:
-            return table
-        hidden = self._hidden(known)
-        if len(hidden) == 0:
-            return table
-        seq = table.column("seq").to_numpy()
-        keep = np.ones(len(seq), dtype=bool)
-        if np.all(seq[1:] > seq[:-1]):
-            at = np.searchsorted(seq, hidden)
-            inside = at < len(seq)
-            at, hidden = at[inside], hidden[inside]
-            keep[at[seq[at] == hidden]] = False
-        else:
-            keep = ~np.isin(seq, hidden)
-        return table if keep.all() else table.filter(pa.array(keep))
+        """Return the sequence numbers hidden as known at a time, sorted; remembered."""
+        key = (self._access.generation, min(known, self._shadowed()))
+        found = self._seen.get(key)
+        if found is None:
+            table = self._table(
+                "SELECT seq FROM shadow WHERE recorded_at <= ? GROUP BY seq HAVING sum(step) > 0",
+                [bound_time(key[1])],
+            )
+            found = np.sort(table.column("seq").to_numpy())
+            while len(self._seen) >= REMEMBERED:
+                self._seen.pop(next(iter(self._seen)))
+            self._seen[key] = found
+        return found
 
     def values(self, **conditions: Any) -> Iterator[tuple[str, str, Value]]:
         """Yield entity, attribute and value of the facts that ``facts`` returns."""
@@ -166,7 +163,7 @@ class Reader(LogReader):
             [CORRECT, bound_time(known), CHOICE],
         )
         found: dict[str, tuple[datetime, Categorical]] = {}
-        for row in self._drop_hidden(table, known).to_pylist():
+        for row in _without(table, self._hidden(known)).to_pylist():
             name, value = row["entity"].removeprefix(CHOICE), fact_value(row)
             if isinstance(value, Categorical):
                 before = found.get(name)
@@ -348,6 +345,22 @@ class Reader(LogReader):
         with self._cursor() as con:
             found = run_sql(con, query, params, known, seconds)
         return _with_zones(found)
+
+
+def _without(table: pa.Table, hidden: NDArray[np.int64]) -> pa.Table:
+    """Return the rows of a small table that are not hidden."""
+    seq = table.column("seq").to_numpy()
+    if len(hidden) == 0 or len(seq) == 0:
+        return table
+    at = np.minimum(np.searchsorted(hidden, seq), len(hidden) - 1)
+    keep = hidden[at] != seq
+    return table if keep.all() else table.filter(pa.array(keep))
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    """Return a table in the order recorded, which an anti-join usually keeps."""
+    seq = table.column("seq").to_numpy()
+    return table if np.all(seq[1:] > seq[:-1]) else table.sort_by("seq")
 
 
 def _columns(columns: Sequence[str] | None) -> list[str]:

@@ -137,6 +137,8 @@ class Recorder:
         self.seq, self.tx, self.recorded_us, self.head = (
             last[0] if last else (0, 0, -(2**62), chain.GENESIS)
         )
+        shadowed = self.con.execute("SELECT epoch_us(max(recorded_at)) FROM shadow").fetchall()
+        self.shadowed_us: int = -(2**62) if shadowed[0][0] is None else shadowed[0][0]
         self.keys = EntityKeys(entity_secret(self.con))
         found = self.con.execute(
             "SELECT name, attribute, bucket, dimension FROM rollups"
@@ -348,6 +350,8 @@ class Recorder:
             for rollup in self.rollups:
                 self._insert_deltas(rollup, table, steps, recorded_us)
             self.con.execute("COMMIT")
+            if steps:
+                self.shadowed_us = recorded_us
         except BaseException:
             self._roll_back()
             raise

@@ -212,7 +212,13 @@ class Store:
         if self._closed:
             msg = f"the store {self.path.name} is closed; open it again to read"
             raise StoreClosed(msg)
-        return Reader(self._access, lambda: self._recorder.recorded_us, self._entity_key)
+        recorder = self._recorder
+        return Reader(
+            self._access,
+            lambda: recorder.recorded_us,
+            lambda: recorder.shadowed_us,
+            self._entity_key,
+        )
 
     def _entity_key(self, entity: str) -> int:
         return self._recorder.keys.one(entity)
