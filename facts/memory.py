@@ -22,6 +22,7 @@ from facts.layout import QUARANTINE, RETRACT
 
 FEW = 8
 ERASED = "erased:"
+Place = tuple[int, int] | None
 RawName = tuple[str | None, str | None, str]
 
 
@@ -43,6 +44,20 @@ def erased_name(secret: str, source: str, name: str) -> str:
     """Return what takes the place of an erased event's id: it tells nothing without the secret."""
     said = f"{source}\x1f{name}".encode()
     return ERASED + hmac.new(bytes.fromhex(secret), said, "sha256").hexdigest()[:32]
+
+
+def find(index: Identities, keys: set[Key]) -> tuple[set[Key], Place]:
+    """Return which keys an index may know, and the stretch of the log that holds them."""
+    if len(keys) <= FEW:
+        spans = {k: span for k in keys if (span := index.find_one(hash_key(*k))) is not None}
+        places = spans.values()
+        if not spans:
+            return set(), None
+        return set(spans), (min(p[0] for p in places), max(p[1] for p in places))
+    listed = list(keys)
+    hashes = hash_keys(pa.array([k[0] for k in listed]), pa.array([k[1] for k in listed]))
+    mask, place = index.find_many(hashes)
+    return {listed[i] for i in np.flatnonzero(mask).tolist()}, place
 
 
 REFERENCES = "SELECT source, id, op, refers_source, refers_id, attribute, seq, recorded_at FROM log"
@@ -124,10 +139,8 @@ class Memory:
         nodes, asked = self.standing.nodes, set(keys)
         found: dict[int, Reference] = {}
         while keys := {k for k in keys if k not in nodes}:
-            hashed = [(k, hash_key(*k)) for k in keys]
-            known = [(k, span) for k, h in hashed if (span := ids.find_one(h)) is not None]
-            aimed = [(k, span) for k, h in hashed if (span := self._targets.find_one(h))]
-            rows = self._references("id", known, keys) + self._references("refers_id", aimed, keys)
+            rows = self._references("id", *find(ids, keys))
+            rows += self._references("refers_id", *find(self._targets, keys))
             found.update({row[6]: row for row in rows})
             ends = {(row[0], row[1]) for row in rows}
             ends |= {(row[3], row[4]) for row in rows if row[3] is not None and row[4] is not None}
@@ -139,16 +152,13 @@ class Memory:
         for _ in replay(rows, self.standing):
             pass  # the changes of visibility are in the file already
 
-    def _references(
-        self, column: str, places: list[tuple[Key, tuple[int, int]]], keys: set[Key]
-    ) -> list[Reference]:
-        if not places:
+    def _references(self, column: str, keys: set[Key], place: Place) -> list[Reference]:
+        if place is None:
             return []
-        low, high = min(p[1][0] for p in places), max(p[1][1] for p in places)
         rows = self._con.execute(
             f"{REFERENCES} WHERE seq BETWEEN ? AND ? AND op <= ?"
             f" AND {column} IN (SELECT unnest(?))",
-            [low, high, RETRACT, [k[1] for k, _ in places]],
+            [*place, RETRACT, [k[1] for k in keys]],
         ).fetchall()
         at = 0 if column == "id" else 3
         return [row for row in rows if (row[at], row[at + 1]) in keys]
@@ -222,11 +232,10 @@ class Memory:
         touched |= self._aimed_at(events, hashes)
         if touched:
             self.connect(touched)
-            for key in touched:
-                at = ids.find_one(hash_key(*key))
-                if at is not None and key not in self.standing:
-                    hit.add(key)
-                    places.append(at)
+            more, place = find(ids, {k for k in touched if k not in self.standing})
+            if place is not None:
+                hit |= more
+                places.append(place)
         if not places:
             return {}, hashes
         return self.fetch(hit, min(p[0] for p in places), max(p[1] for p in places)), hashes
