@@ -1,7 +1,7 @@
 """From a release to answers: load its models, build the worlds, say how and from what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -9,15 +9,19 @@ import numpy as np
 
 from worlds.answer import Answer, ModelUse, Prediction, predict_mixture
 from worlds.core.engine import Belief, Beliefs, evaluate
+from worlds.core.evaluators.effort import Effort
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.forms.default import default_count, default_size
-from worlds.core.questions import Assumptions, Comparison, Question
+from worlds.core.formula import check_names
+from worlds.core.questions import Assumptions, Comparison, Expression, Question
 from worlds.domain import Domain
 from worlds.errors import QuestionError, SnapshotError, UnknownNameError
 from worlds.publish import Release, SnapshotStore
 
 DEFAULT = "default"
 LEVELS = (0.5, 0.8, 0.9, 0.95)
+PATIENCE = 5.0
+"""Seconds after which a formula without an exact route is answered as well as it is known."""
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -134,9 +138,72 @@ class Answerer:
             What cannot be asked, and what would be right.
         """
         question = self.domain.question(name)
+        return self._answer(question, given, do, where, threshold, levels)
+
+    def query(
+        self,
+        formula: str,
+        *,
+        unit: str | None = None,
+        given: Mapping[str, object] | None = None,
+        do: Mapping[str, object] | None = None,
+        where: Mapping[str, str] | None = None,
+        conditions: Sequence[str] = (),
+        threshold: float | str | None = None,
+        levels: Sequence[float] = LEVELS,
+        error: float = 1e-5,
+        seconds: float | None = PATIENCE,
+    ) -> Answer:
+        """Answer a formula over the quantities of the domain about the next period.
+
+        Parameters
+        ----------
+        formula
+            Such as ``sum(likes_per_pupdate, pupdates) * 0.02`` (see `worlds.core.formula`).
+        unit
+            Unit of the answer; found from those of the quantities where left out.
+        given, do, where, threshold, levels
+            As in `ask`.
+        conditions
+            Comparisons that hold, such as ``"pupdates > 3"``.
+        error
+            The error of cumulative probabilities that is good enough.
+        seconds
+            After about so many the best answer so far is returned, with its error.
+
+        Raises
+        ------
+        FormulaError
+            With the place, what is wrong and what would be right.
+        UnknownNameError, QuestionError, ImpossibleError
+            What cannot be asked, and what would be right.
+        """
+        effort = Effort.within(seconds, error)
+        known = self.domain.units()
+        for text in (formula, *conditions):
+            check_names(text, known)
+        expression = Expression(formula, tuple(known.items()), tuple(conditions))
+        if not expression.names():
+            known_names = ", ".join(sorted(known))
+            msg = f"the formula names no quantity of the domain; there are {known_names}"
+            raise QuestionError(msg)
+        question = Question("query", expression, unit or "", formula)
+        return self._answer(question, given, do, where, threshold, levels, effort)
+
+    def _answer(
+        self,
+        question: Question,
+        given: Mapping[str, object] | None,
+        do: Mapping[str, object] | None,
+        where: Mapping[str, str] | None,
+        threshold: float | str | None,
+        levels: Sequence[float],
+        effort: Effort | None = None,
+    ) -> Answer:
         where = self._normalised(where or {})
         assume = Assumptions.parse(question, given, do, where)
-        outcome = evaluate(question, self.beliefs(question, where), assume)
+        outcome = evaluate(question, self.beliefs(question, where), assume, effort=effort)
+        question = replace(question, unit=question.unit or outcome.unit)
         limit = question.threshold if threshold is None else threshold
         return Answer(
             question=question,

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -100,6 +101,11 @@ class Domain:
         """Return the quantity of a role (``count`` or ``size``)."""
         return next(quantity for quantity in self.quantities if quantity.role == role)
 
+    def units(self) -> dict[str, str]:
+        """Return the unit of every quantity in formulas: that of a size is per counted thing."""
+        count, size = self.quantity("count"), self.quantity("size")
+        return {count.name: _unit(count.unit), size.name: f"{_unit(size.unit)}/{_unit(count.unit)}"}
+
     def question(self, name: str) -> Question:
         """Return a question by name.
 
@@ -175,3 +181,8 @@ def _declared(module: ModuleType, attribute: str) -> Domain:
         msg = f"{module.__name__} declares no domain: it needs {attribute} = Domain(...)"
         raise DomainError(msg)
     return domain
+
+
+def _unit(text: str) -> str:
+    """Return a unit as one word of the algebra of units."""
+    return "_".join(re.findall(r"\w+", text)) or "things"

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from worlds.answer import Answer, Prediction
-from worlds.ask import Answerer
+from worlds.ask import PATIENCE, Answerer
 from worlds.core.compare import Compared, compare
 from worlds.core.decide import Decision
 from worlds.core.distributions import Floats
 from worlds.core.estimate import Estimate
 from worlds.core.explain import ChoiceEffect, Explanation
+from worlds.core.formula import check_names
 from worlds.core.newsvendor import Provision
 from worlds.core.outcome import World
+from worlds.core.questions import Comparison
 from worlds.domain import Domain, load_domain
 from worlds.errors import QuestionError
 from worlds.picture import svg
@@ -30,6 +32,7 @@ from worlds.publish import SnapshotStore
 from worlds.ranges import find_ranges
 from worlds.scenario_runs import ScenarioComparison, compare_scenarios, run
 from worlds.scenarios import Scenario, ScenarioStore
+from worlds.tables import Table, datatree, draws_table, worlds_table
 from worlds.why import Why, why
 
 
@@ -64,6 +67,23 @@ class Worlds:
         """Return a plan for a question; nothing runs yet."""
         self.domain.question(question)
         return Query(self, question)
+
+    def query(
+        self,
+        formula: str,
+        *,
+        unit: str | None = None,
+        error: float = 1e-5,
+        seconds: float | None = PATIENCE,
+    ) -> "Query":
+        """Return a plan for a formula over the quantities of the domain; nothing runs yet.
+
+        ``query("sum(likes_per_pupdate, pupdates) * 0.02", unit="EUR")``. What is wrong with the
+        formula is said now, with the place; the options are those of `Answerer.query`.
+        """
+        check_names(formula, self.domain.units())
+        options = {"unit": unit, "error": error, "seconds": seconds}
+        return Query(self, "query", _formula=formula, _options=options)
 
     @property
     def scenarios(self) -> ScenarioStore:
@@ -106,10 +126,21 @@ class Query:
     _do: Mapping[str, object] = field(default_factory=dict)
     _where: Mapping[str, str] = field(default_factory=dict)
     _as_of: datetime | None = None
+    _formula: str | None = None
+    _options: Mapping[str, Any] = field(default_factory=dict)
+    _conditions: tuple[str, ...] = ()
 
-    def given(self, **conditions: object) -> "Query":
-        """Condition by Bayes: ``given(pupdates=">= 20")`` or ``"model = learned"``."""
-        return replace(self, _given={**self._given, **conditions})
+    def given(self, *formulas: str, **conditions: object) -> "Query":
+        """Condition by Bayes: ``given(pupdates=">= 20")`` or ``"model = learned"``.
+
+        Plans for a formula also take comparisons of formulas:
+        ``given("sum(likes_per_pupdate, pupdates) > 500")``.
+        """
+        if formulas and self._formula is None:
+            msg = "named questions are conditioned by quantity, such as given(pupdates='>= 20')"
+            raise QuestionError(msg)
+        both = (*self._conditions, *formulas)
+        return replace(self, _given={**self._given, **conditions}, _conditions=both)
 
     def do(self, **interventions: object) -> "Query":
         """Intervene, weights unchanged: ``do(pupdates=500)``, ``do(pupdates={"times": 2})``."""
@@ -127,6 +158,15 @@ class Query:
     def answer(self) -> Answer:
         """The whole answer."""
         answerer = self.worlds_of.answerer(self._as_of)
+        if self._formula is not None:
+            return answerer.query(
+                self._formula,
+                given=self._given,
+                do=self._do,
+                where=self._where,
+                conditions=self._conditions,
+                **self._options,
+            )
         if find_ranges(self._do):
             return run(answerer, self.question, self.scenario("the query")).answer
         return answerer.ask(self.question, given=self._given, do=self._do, where=self._where)
@@ -150,6 +190,26 @@ class Query:
     def prob(self, comparison: str) -> Estimate:
         """Return the probability of a comparison such as ``"> 200000"``."""
         return self.answer.outcome.prob(comparison)
+
+    def hdi(self, level: float = 0.9) -> tuple[Estimate, Estimate]:
+        """Return the shortest interval of this probability."""
+        return self.answer.outcome.hdi(level)
+
+    def possible(self, comparison: str, least: float = 0.0) -> tuple[bool, Estimate]:
+        """Return whether a comparison may hold, and the probability that makes it so."""
+        return self.answer.outcome.possible(comparison, least)
+
+    def certain(self, comparison: str, most: float = 0.0) -> tuple[bool, Estimate]:
+        """Return whether a comparison holds for sure, and the probability that makes it so."""
+        return self.answer.outcome.certain(comparison, most)
+
+    def cdf(self, x: float) -> Estimate:
+        """Return P(answer <= x)."""
+        return self.answer.outcome.prob(Comparison("<=", float(x)))
+
+    def exceedance(self, thresholds: Sequence[float]) -> list[tuple[float, Estimate]]:
+        """Return for every threshold the probability of lying above it."""
+        return self.answer.outcome.exceedance(thresholds)
 
     def explain(self, threshold: str | float | None = None) -> Explanation:
         """Explain where the width and the probability of a threshold come from."""
@@ -182,7 +242,7 @@ class Query:
         self, other: "Query", statistic: str = "mean", threshold: str | float | None = None
     ) -> Why:
         """Return why another plan for the same question (as of, assumptions) differs."""
-        if other.question != self.question:
+        if other.question != self.question or self._formula is not None:
             msg = f"two answers to one question are needed; got {self.question}, {other.question}"
             raise QuestionError(msg)
         first, second = (one.worlds_of.answerer(one._as_of) for one in (self, other))
@@ -199,6 +259,38 @@ class Query:
             ends = {"low": world["interval"]["low"], "high": world["interval"]["high"]}
             flat = {k: v for k, v in world.items() if k not in {"choices", "interval"}}
             yield {**world["choices"], **flat, **ends}
+
+    def to_arrow(self) -> Table:
+        """Return one row a world as an Arrow table."""
+        return worlds_table(self)
+
+    def draws(self, rng: np.random.Generator, size: int) -> Table:
+        """Return draws as an Arrow table: world, its choices, value."""
+        return draws_table(self.answer.outcome, rng, size)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Stream one row a world to whatever reads Arrow (DuckDB, polars, pandas, pyarrow)."""
+        table: Any = self.to_arrow()
+        return table.__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """Return the schema of the rows."""
+        schema: Any = self.to_arrow().schema
+        return schema.__arrow_c_schema__()
+
+    def to_pandas(self) -> Any:
+        """Return one row a world as a pandas data frame (extra ``notebooks``)."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> Any:
+        """Return one row a world as a polars data frame (extra ``notebooks``)."""
+        import polars as pl
+
+        return pl.from_arrow(self.to_arrow())
+
+    def to_datatree(self, rng: np.random.Generator, *, chains: int = 4, draws: int = 1000) -> Any:
+        """Return draws as an ArviZ tree, for its plots (extra ``pymc``)."""
+        return datatree(self.answer.outcome, self.question, rng, chains=chains, draws=draws)
 
     def _repr_html_(self) -> str:
         """Return a picture with its sentence, for notebooks."""

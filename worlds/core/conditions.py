@@ -58,7 +58,7 @@ def tell(model: Model, given: Raw, do: Raw, conditions: Sequence[str]) -> Told:
     for name, raw in given.items():
         several = raw if isinstance(raw, list | tuple) else [raw]
         for one in several:
-            told = _given(told, name, one)
+            told = tell_one(told, name, one)
     return told
 
 
@@ -106,9 +106,11 @@ def _option(choice: Choice, raw: object) -> str:
     return option
 
 
-def _given(told: Told, name: str, raw: object) -> Told:
+def tell_one(told: Told, name: str, raw: object) -> Told:
+    """Apply one condition on a choice, a driver or a quantity (see `tell`)."""
     model = told.model
-    if name in model.choices:
+    compares = isinstance(raw, str) and raw.lstrip()[:1] in {"<", ">"}
+    if name in model.choices and not (compares and name in model.quantities):
         option = _option(model.choices[name], raw)
         if model.choices[name].weights[option] <= 0:
             raise ImpossibleError(f"{name} = {option}")

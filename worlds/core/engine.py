@@ -3,21 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import numpy as np
 
 from worlds.core.compound import Severity, compound
 from worlds.core.counting import condition_count
 from worlds.core.distributions import Count, Distribution, Point
+from worlds.core.evaluators.effort import Effort
+from worlds.core.model import Choice, Model, Unknown
 from worlds.core.outcome import Outcome, World
 from worlds.core.questions import (
     Amount,
     Assumptions,
     Do,
+    Expression,
     Given,
     Question,
     SumOver,
 )
+from worlds.core.solve import solve
 from worlds.errors import ImpossibleError, QuestionError, UnknownNameError, WeightError
 
 
@@ -46,6 +51,7 @@ def evaluate(
     beliefs: Beliefs,
     assume: Assumptions | None = None,
     tolerance: float = 1e-5,
+    effort: Effort | None = None,
 ) -> Outcome:
     """Enumerate the worlds of a question and evaluate each.
 
@@ -59,6 +65,8 @@ def evaluate(
         Interventions (weights unchanged) and conditions (weights and distributions updated).
     tolerance
         Error of cumulative probabilities at which series stop growing.
+    effort
+        Until when an `Expression` may be evaluated; its error is `tolerance` where left out.
 
     Raises
     ------
@@ -72,6 +80,8 @@ def evaluate(
     assume = assume or Assumptions()
     names = question.formula.names()
     options = {name: _options(name, beliefs, assume) for name in names}
+    if isinstance(question.formula, Expression):
+        return _solved(question.formula, question.unit, options, effort or Effort(tolerance))
     worlds = []
     for chosen in product(*(options[name].items() for name in names)):
         weight = float(np.prod([belief.weight for _, belief in chosen]))
@@ -84,6 +94,40 @@ def evaluate(
             World(choices, weight, outcome, {k: _marginal(v) for k, v in content.items()})
         )
     return Outcome(tuple(sorted(worlds, key=lambda world: -world.weight)), question.unit)
+
+
+def _solved(
+    formula: Expression, unit: str, options: Mapping[str, dict[str, Belief]], effort: Effort
+) -> Outcome:
+    """Answer a formula: the choice behind every quantity is which of its models is right."""
+    units = dict(formula.units)
+    model = Model(
+        {name: Choice(name, _weights(table)) for name, table in options.items()},
+        {},
+        {
+            name: Unknown(
+                name,
+                {option: belief.content for option, belief in table.items()},
+                units.get(name, ""),
+                by=name,
+                role=_role(table),
+            )
+            for name, table in options.items()
+        },
+    )
+    return solve(
+        model, formula.text, unit=unit or None, conditions=formula.conditions, effort=effort
+    )
+
+
+def _weights(table: Mapping[str, Belief]) -> dict[str, float]:
+    total = sum(belief.weight for belief in table.values())
+    return {name: belief.weight / total for name, belief in table.items()}
+
+
+def _role(table: Mapping[str, Belief]) -> Literal["count", "size"]:
+    sized = all(isinstance(belief.content, Severity) for belief in table.values())
+    return "size" if sized else "count"
 
 
 def _options(name: str, beliefs: Beliefs, assume: Assumptions) -> dict[str, Belief]:
@@ -149,6 +193,9 @@ def _inside(
             return compound(number, items, tolerance)
         case Amount(name=name):
             return _marginal(content[name])
+        case Expression():
+            msg = f"question {question.name!r} is a formula: it is answered as a whole"
+            raise QuestionError(msg)
 
 
 def _marginal(content: Count | Severity) -> Distribution:

@@ -4,9 +4,11 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from worlds.core.distributions import LARGEST
+from worlds.core.formula import names, parse
 from worlds.errors import QuestionError, UnknownNameError
 
 
@@ -60,7 +62,41 @@ class Amount:
         return (self.name,)
 
 
-type Formula = SumOver | Amount
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A formula as people write it, such as ``sum(likes_per_post, posts) * 0.02``.
+
+    Parameters
+    ----------
+    text
+        The formula (see `worlds.core.formula`).
+    units
+        Pairs of a quantity and its unit; units that do not match are refused.
+    conditions
+        Comparisons that hold, such as ``"posts > 3"``.
+    """
+
+    text: str
+    units: tuple[tuple[str, str], ...] = ()
+    conditions: tuple[str, ...] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """Return the quantities it needs.
+
+        Raises
+        ------
+        FormulaError
+            If it cannot be read.
+        """
+        return tuple(dict.fromkeys(n for one in (self.text, *self.conditions) for n in _names(one)))
+
+
+@lru_cache(maxsize=256)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.name for name in names(parse(text))))
+
+
+type Formula = SumOver | Amount | Expression
 
 
 @dataclass(frozen=True, slots=True)

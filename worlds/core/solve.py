@@ -7,13 +7,13 @@ quasi-random points. Nothing is sampled that has an exact route, and no name is 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from worlds.core.compound import Severity
 from worlds.core.conditioned import Stated, condition
-from worlds.core.conditions import Raw, Told, tell
+from worlds.core.conditions import Raw, Told, tell, tell_one
 from worlds.core.distributions import Distribution, Floats, Mixture
 from worlds.core.evaluators.algebra import leaves, linear, parts_of
 from worlds.core.evaluators.effort import Effort
@@ -71,6 +71,7 @@ def solve(
         If nothing fulfils the conditions.
     """
     told = tell(model, given or {}, do or {}, conditions)
+    told = _simple_conditions(told)
     symbols = told.model.symbols()
     checked = check(formula, symbols, told.model.formulas)
     wanted = [check(one, symbols, told.model.formulas) for one in told.formulas]
@@ -80,8 +81,30 @@ def solve(
             raise QuestionError(msg)
     effort = effort or Effort()
     found = _Solver(told, checked, _joined(wanted), effort).run()
-    shown = str(checked.units) if unit is None and checked.units.powers else unit or ""
+    shown = unit if unit is not None else checked.units.shown(_words(told.model))
     return Outcome(found.worlds, shown, found.missing, found.whole)
+
+
+def _words(model: Model) -> list[str]:
+    """Return the words of the units as they were declared."""
+    units = [one.unit for one in model.quantities.values()]
+    units += [one.unit for one in model.drivers.values()]
+    return [word for unit in units for word in unit.replace("/", " ").split()]
+
+
+def _simple_conditions(told: Told) -> Told:
+    """Apply conditions such as ``posts >= 2`` to the quantity itself, which is exact."""
+    symbols, left = told.model.symbols(), []
+    for text in told.formulas:
+        tree = check(text, symbols, told.model.formulas).tree
+        match tree:
+            case Compare(sign=sign, left=Name(name=name), right=Number(value=number)):
+                unknown = told.model.quantities.get(name)
+                if unknown and not unknown.drivers and unknown.kind != "size":
+                    told = tell_one(told, name, f"{sign} {number!r}")
+                    continue
+        left.append(text)
+    return replace(told, formulas=tuple(left))
 
 
 def _joined(wanted: Sequence[Checked]) -> Node | None:
@@ -230,15 +253,15 @@ class _Solver:
         found: list[tuple[dict[str, str], float, Distribution]] = []
         open_mass = worlds.missing
         slack = 0.0
-        for place in np.argsort(-weights, kind="stable"):
+        alive = [int(place) for place in np.argsort(-weights, kind="stable") if weights[place] > 0]
+        for turn, place in enumerate(alive):
             weight = float(weights[place])
-            if weight <= 0:
-                continue
             if found and self.effort.over:
                 open_mass += weight
                 continue
-            chosen = worlds.chosen(int(place))
-            law, prob, error = self._inside(tree, wanted, self.scene(chosen, shared))
+            chosen = worlds.chosen(place)
+            effort = self.effort.share(len(alive) - turn)
+            law, prob, error = self._inside(tree, wanted, self.scene(chosen, shared), effort)
             slack += weight * error
             if prob > 0:
                 found.append((chosen, weight * prob, law))
@@ -250,22 +273,22 @@ class _Solver:
         return _Found(tuple(sorted(made, key=lambda world: -world.weight)), missing)
 
     def _inside(
-        self, tree: Node, wanted: Node | None, scene: Scene
+        self, tree: Node, wanted: Node | None, scene: Scene, effort: Effort
     ) -> tuple[Distribution, float, float]:
         """Return the law in one world, the probability of the condition, and its error."""
         span = self.checked.bounds
         if wanted is None:
-            return (*inside(tree, scene, span, self.effort), 0.0)
+            return (*inside(tree, scene, span, effort), 0.0)
         crossed = _crossed(tree, wanted)
         if crossed is not None:
-            law, _ = inside(tree, scene, span, self.effort)
+            law, _ = inside(tree, scene, span, effort)
             kept, prob = condition(law, crossed.sign, crossed.value)
             return kept or law, prob, error_of(law)
         if not scene.names(tree) & scene.names(wanted):
-            law, _ = inside(tree, scene, span, self.effort)
-            truth, _ = inside(wanted, scene, span, self.effort)
+            law, _ = inside(tree, scene, span, effort)
+            truth, _ = inside(wanted, scene, span, effort)
             return law, 1 - float(truth.cdf(0.5)), error_of(truth)
-        law, prob = inside(tree, scene, span, self.effort, wanted)
+        law, prob = inside(tree, scene, span, effort, wanted)
         return law, prob, float(getattr(law, "mass_error", 0.0))
 
     def _apart(self, tree: Node) -> Distribution | None:

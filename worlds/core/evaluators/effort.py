@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from worlds.errors import QuestionError
 
@@ -42,6 +42,13 @@ class Effort:
             msg = f"a time limit must be positive; got {seconds!r} seconds"
             raise QuestionError(msg)
         return cls(tolerance, time.monotonic() + seconds, seed)
+
+    def share(self, parts: int) -> "Effort":
+        """Return the effort for one of so many parts that are still to be done."""
+        if self.until is None:
+            return self
+        now = self.clock()
+        return replace(self, until=now + max(self.until - now, 0.0) / max(parts, 1))
 
     @property
     def over(self) -> bool:

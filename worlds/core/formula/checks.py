@@ -1,6 +1,6 @@
 """Whether a formula has a meaning: names, sums, units, division by zero. Inlines named formulas."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
@@ -84,6 +84,21 @@ def check(
         summed over its things, division by something that can be zero.
     """
     return _Checker(symbols, formulas or {}).run(source)
+
+
+def check_names(source: str, known: Iterable[str]) -> None:
+    """Make sure that a formula can be read and has known names only.
+
+    Raises
+    ------
+    FormulaError
+        With the place.
+    """
+    listed = sorted(known)
+    for name in names(parse(source)):
+        if name.name not in listed:
+            reason = f"unknown name {name.name!r}; known: {', '.join(listed) or 'none declared'}"
+            raise FormulaError(reason, source, name.span)
 
 
 @dataclass

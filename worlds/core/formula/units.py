@@ -1,7 +1,7 @@
 """A small algebra of units: likes, likes/post, EUR/hour."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from worlds.errors import QuestionError
@@ -60,6 +60,15 @@ class Units:
         for name, exponent in other.powers:
             powers[name] = powers.get(name, 0) + power * exponent
         return Units.of(powers)
+
+    def shown(self, words: Iterable[str]) -> str:
+        """Return the unit as people write it, with the words that they declared (plural above)."""
+        if not self.powers:
+            return ""
+        plural = {singular(word): word for word in sorted(words, key=len)}
+        over = [_power(plural.get(name, name), p) for name, p in self.powers if p > 0]
+        under = [_power(name, -p) for name, p in self.powers if p < 0]
+        return "/".join([" ".join(over) or "1", *under])
 
     def __str__(self) -> str:
         if self.open:
