@@ -170,8 +170,14 @@ def _prior(problem: Problem, sd: Mapping[str, float]) -> Floats:
         diagonal[places] = sd[name] ** -2
     precision[np.diag_indices(columns)] = diagonal
     level = _level_slice(problem)
-    precision[level, level] = _walk(problem.levels) / sd["level"] ** 2
-    precision[level.start, level.start] += WEAK_PRECISION
+    precision[level, level] = level_precision(problem.levels, sd["level"])
+    return precision
+
+
+def level_precision(levels: int, sd: float) -> Floats:
+    """Return the prior precision (levels, levels) of a random walk from a vague start."""
+    precision = _walk(levels) / sd**2
+    precision[0, 0] += WEAK_PRECISION
     return precision
 
 

@@ -96,9 +96,9 @@ def read(
     as_of
         Nothing recorded later is read.
     until
-        End of the last complete period; held down to a whole period. Where left out: the begin
-        of the period in which the last thing began, because nobody knows whether more of that
-        period is still to come.
+        End of the last complete period; held down to a whole period. Where left out: the end
+        of the period in which the last thing began, if that period was over at `as_of`; else
+        its begin, because more of it is still to come.
     """
     table = source.facts(as_of=as_of, columns=COLUMNS)
     table = table.filter(pc.starts_with(table["entity"], f"{domain.entity}:"))
@@ -187,8 +187,9 @@ def _until(begin: Times, step: timedelta, as_of: datetime, until: datetime | Non
     if until is not None:
         return floor(until, step)
     known = begin[begin < utc64(as_of)]
-    last = aware(known[-1]) if len(known) else as_of
-    return floor(last, step)
+    begin_of_last = floor(aware(known[-1]) if len(known) else as_of, step)
+    over = len(known) > 0 and begin_of_last + step <= as_of
+    return begin_of_last + step if over else begin_of_last
 
 
 def _features(

@@ -2,7 +2,7 @@
 
 The reference route: minutes instead of a second, run only when asked for. What drifts (the size of
 the negative binomial and the step of the level) is held at the values of the fast route, which
-weighs the latest items most; effects, levels and the variances of the groups are sampled.
+weighs the latest items most; effects, levels and the sds of groups of labels are sampled.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
 from worlds.core.features import FeatureSpec
 from worlds.core.forms.log_linear import LogLinear
@@ -23,8 +24,11 @@ MOST = 10_000
 """The latest labelled items that are used: the design is dense here."""
 GROUP_SD = 0.5
 """Scale of the half-normal prior of the sd of a group."""
-CHAINS, TUNE, KEPT = 4, 600, 500
-ACCEPT = 0.95
+CHAINS, TUNE, KEPT = 4, 500, 500
+LEAST_SD = 0.05
+"""Least sd of a group: without it the posterior has a funnel that nobody can sample."""
+LEAST_LABELS = 3
+"""Labels from which on the sd of a group is sampled; fewer tell nothing, it is held too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,59 +75,63 @@ class Sampled:
 
 
 def sample(problem: hierarchy.Problem, held: hierarchy.Fitted, seed: int) -> Sampled:
-    """Draw from the posterior; imports what it needs only now (tens of seconds)."""
+    """Draw from the posterior; imports what it needs only now (tens of seconds).
+
+    NUTS moves in coordinates in which the Laplace posterior is a standard normal.
+    """
     import arviz as az
     import nutpie
 
-    compiled = nutpie.compile_pymc_model(_model(problem, held), backend="numba")
+    spread = linalg.solve_triangular(held.root, np.eye(len(held.effects)), lower=True, trans="T")
+    compiled = nutpie.compile_pymc_model(_model(problem, held, spread), backend="numba")
     trace = nutpie.sample(
-        compiled,
-        draws=KEPT,
-        tune=TUNE,
-        chains=CHAINS,
-        cores=2,
-        seed=seed,
-        target_accept=ACCEPT,
-        progress_bar=False,
+        compiled, draws=KEPT, tune=TUNE, chains=CHAINS, cores=2, seed=seed, progress_bar=False
     )
-    posterior = trace["posterior"]
-    effects = np.concatenate(
-        [np.atleast_3d(posterior[k].to_numpy()) for k in ("effect", "level")], 2
-    )
+    posterior = trace["posterior"].to_dataset()[["z", "sd"]]
     rhat, ess = az.rhat(posterior), az.ess(posterior)
-    names = [name for name in posterior.data_vars if not str(name).endswith("__")]
     record = {
-        "rhat": float(max(rhat[name].max() for name in names)),
-        "ess": float(min(ess[name].min() for name in names)),
+        "rhat": float(max(rhat[name].max() for name in ("z", "sd"))),
+        "ess": float(min(ess[name].min() for name in ("z", "sd"))),
         "divergences": int(trace["sample_stats"]["diverging"].sum()),
     }
-    flat = effects.reshape(-1, effects.shape[2])
-    kept = np.linspace(0, len(flat) - 1, DRAWS).round().astype(int)
+    z = posterior["z"].to_numpy().reshape(-1, len(held.effects))
+    kept = np.linspace(0, len(z) - 1, DRAWS).round().astype(int)
+    effects = held.effects[:, None] + spread @ z[kept].T
     sds = np.sqrt((posterior["sd"].to_numpy() ** 2).mean((0, 1)))
-    return Sampled(flat[kept].T, dict(zip(problem.groups, map(float, sds), strict=True)), record)
+    found = {name: float(sd) for name, sd in zip(_many(problem), sds, strict=True)}
+    return Sampled(effects, {**held.sd, **found}, record)
 
 
-def _model(problem: hierarchy.Problem, held: hierarchy.Fitted) -> Any:
+def _many(problem: hierarchy.Problem) -> list[str]:
+    """Return the groups with labels enough to tell how much they differ."""
+    return [name for name, places in problem.groups.items() if len(places) >= LEAST_LABELS]
+
+
+def _model(problem: hierarchy.Problem, held: hierarchy.Fitted, spread: NDArray[np.float64]) -> Any:
     """Return the PyMC model: that of `hierarchy`, with the spread of the groups sampled."""
     import pymc as pm
     import pytensor.tensor
 
     pt: Any = pytensor.tensor  # its functions carry no types
-    rows = problem.matrix.toarray()
-    columns = rows.shape[1] - problem.levels
+    many = _many(problem)
+    columns = len(held.effects) - problem.levels
     group_of = np.zeros(columns, int)
-    for number, places in enumerate(problem.groups.values()):
-        group_of[places] = number
-    step = np.argmax(rows[:, columns:], 1)
-    start = float(np.log(problem.y.mean() + 0.5))
+    fixed = np.zeros(columns)
+    for name, places in problem.groups.items():
+        group_of[places] = many.index(name) if name in many else len(many)
+        fixed[places] = 0.0 if name in many else held.sd[name]
+    walk = hierarchy.level_precision(problem.levels, held.sd["level"])
+    centre = np.full(problem.levels, np.log(problem.y.mean() + 0.5))
+    rows, shift = problem.matrix @ spread, problem.matrix @ held.effects
     with pm.Model() as model:
-        sd = pm.HalfNormal("sd", GROUP_SD, shape=len(problem.groups))
-        raw = pm.Normal("raw", 0, 1, shape=columns)
-        effect = pm.Deterministic("effect", raw * sd[group_of])
-        first = pm.Normal.dist(start, hierarchy.WEAK_PRECISION**-0.5)
-        level = pm.GaussianRandomWalk(
-            "level", 0, held.sd["level"], init_dist=first, steps=problem.levels - 1
-        )
-        log_mean = pt.dot(rows[:, :columns], effect) + level[step]
+        sd = LEAST_SD + pm.HalfNormal("above", GROUP_SD, shape=len(many))
+        pm.Deterministic("sd", sd)
+        z = pm.Flat("z", shape=len(held.effects))
+        effect = held.effects[:columns] + pt.dot(spread[:columns], z)
+        level = held.effects[columns:] + pt.dot(spread[columns:], z) - centre
+        own = pt.concatenate([sd, [0.0]])[group_of] + fixed
+        pm.Potential("effects", -pt.sum(0.5 * (effect / own) ** 2 + pt.log(own)))
+        pm.Potential("levels", -0.5 * pt.dot(level, pt.dot(walk, level)))
+        log_mean = pt.dot(rows, z) + shift
         pm.NegativeBinomial("y", mu=pt.exp(log_mean), alpha=held.size, observed=problem.y)
     return model
