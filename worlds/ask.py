@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from worlds.answer import Answer, ModelUse, Prediction, predict_mixture
+from worlds.core.compound import Severity
+from worlds.core.distributions import Count
 from worlds.core.engine import Belief, Beliefs, evaluate
 from worlds.core.evaluators.effort import Effort
 from worlds.core.forms import CountForm, SizeForm
@@ -22,6 +24,8 @@ DEFAULT = "default"
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 PATIENCE = 5.0
 """Seconds after which a formula without an exact route is answered as well as it is known."""
+REMEMBERED = 256
+"""Most beliefs that an answerer remembers (models times restrictions)."""
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -226,12 +230,27 @@ class Answerer:
         for name in question.formula.names():
             beliefs[name] = {}
             for model, loaded in self.models[name].items():
-                form = loaded.form
-                content = (
-                    form.count(where) if isinstance(form, CountForm) else form.severity(where, days)
-                )
+                content = self._content(name, model, where, days)
                 beliefs[name][model] = Belief(loaded.weight, content)
         return beliefs
+
+    def _content(
+        self, name: str, model: str, where: Mapping[str, str], days: float
+    ) -> Count | Severity:
+        """Return what one model believes, computed once as long as few restrictions are asked."""
+        key = (name, model, tuple(sorted(where.items())), days)
+        if key not in self._contents:
+            form = self.models[name][model].form
+            if len(self._contents) >= REMEMBERED:
+                self._contents.clear()
+            self._contents[key] = (
+                form.count(where) if isinstance(form, CountForm) else form.severity(where, days)
+            )
+        return self._contents[key]
+
+    @cached_property
+    def _contents(self) -> dict[tuple[object, ...], Count | Severity]:
+        return {}
 
     def _normalised(self, where: Mapping[str, str]) -> dict[str, str]:
         """Return `where` with labels as the extractor writes them."""

@@ -37,7 +37,9 @@ EXACT_RANGE = 8192
 SINGLE = 1e-8
 """Probability of exactly one item from which on that case is kept out of the series."""
 ITEM_POINTS = 1025
-TERMS = (256, 512, 1024, 2048, 4096, 8192, 16384)
+LOOSE = 5e-5
+"""Tolerances from here on are tried with the fewest terms first."""
+TERMS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +257,7 @@ def upper_end(count: Count, severity: Severity, moments: tuple[float, float]) ->
     """Return b with P(S > b) <= TAIL, by the Chernoff bound over a grid of exponents."""
     mean, var = moments
     spread = np.sqrt(var) + 1.0
-    theta = np.geomspace(1e-3, 30.0, 120) / spread
+    theta = np.geomspace(1e-3, 30.0, 48) / spread
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         total = np.zeros_like(theta)
         for weight, part in zip(severity.weights, severity.parts, strict=True):
@@ -293,7 +295,7 @@ def _invert_cos(
     points = np.concatenate([[0.0], ends, np.linspace(0, start.upper, 193)[1:-1]])
     last: Floats | None = None
     current, coefficients = start, np.zeros(0)
-    for limit in TERMS:
+    for limit in TERMS if tolerance >= LOOSE else TERMS[1:]:
         known, terms = len(coefficients), min(limit, int(start.upper))
         if terms <= known:
             break
@@ -304,11 +306,13 @@ def _invert_cos(
         if last is not None:
             error = 2 * float(np.abs(values - last).max()) + TAIL
             error += start.single * start.item.table_error if start.single > 0 else 0.0
-            current = replace(current, error=error + _table_error(current, coefficients))
-            if current.error <= tolerance:
-                break
+            current = replace(current, error=error)
+            if error <= tolerance:
+                current = replace(current, error=error + _table_error(current, coefficients))
+                if current.error <= tolerance:
+                    return current
         last = values
-    return current
+    return replace(current, error=current.error + _table_error(current, coefficients))
 
 
 def _sum_series(coefficients: Floats, upper: float) -> Floats:

@@ -192,10 +192,17 @@ class CountMixture:
         """Return the generating function, sum of w (1 + m (1 - z) / r) ** -r."""
         gap = 1 - np.asarray(z, complex)[..., None]
         finite = np.isfinite(self.sizes)
+        if finite.all():
+            return np.asarray(self._negbin_pgf(gap, self.means, self.sizes) @ self.weights)
         shape = np.where(finite, self.sizes, 1.0)
-        negbin = np.exp(-shape * np.log1p(gap * (self.means / shape)))
-        parts = np.where(finite, negbin, np.exp(-gap * self.means))
+        parts = np.where(
+            finite, self._negbin_pgf(gap, self.means, shape), np.exp(-gap * self.means)
+        )
         return np.asarray(parts @ self.weights)
+
+    @staticmethod
+    def _negbin_pgf(gap: Complexes, means: Floats, sizes: Floats) -> Complexes:
+        return np.asarray(np.exp(-sizes * np.log1p(gap * (means / sizes))))
 
     def scaled(self, factor: float) -> "CountMixture":
         """Return the mixture with every intensity times `factor` (exact thinning below 1)."""
