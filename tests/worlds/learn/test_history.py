@@ -51,7 +51,11 @@ def likes(number: int, at: datetime, value: Value | int, name: str = "l") -> Eve
 def read(
     store: Store, domain: Domain = DOMAIN, as_of: datetime | None = None, **options: datetime
 ) -> history.History:
-    return history.read(domain, store.reader(), as_of=as_of or CLOCK + DAY, **options)
+    """Read what is known; where no `until` is named, without the last day on which a thing began."""
+    known = as_of or CLOCK + DAY
+    if "until" not in options:
+        options["until"] = history.read(domain, store.reader(), as_of=known).until - DAY
+    return history.read(domain, store.reader(), as_of=known, **options)
 
 
 def record(store: Store, events: Sequence[Event]) -> None:
@@ -68,11 +72,21 @@ def test_counts_are_aligned_closed_open_and_include_zeros(store: Store) -> None:
         midnight + 3 * DAY + timedelta(hours=5),
     ]
     record(store, [post(i, at) for i, at in enumerate(moments)])
-    found = read(store)
-    assert found.until == datetime(2026, 5, 9, tzinfo=UTC)  # the last day may not be over
+    found = history.read(DOMAIN, store.reader(), as_of=CLOCK + DAY)
+    assert found.until == datetime(2026, 5, 10, tzinfo=UTC)  # the end of the last day seen
     assert found.counts.start == datetime(2026, 5, 5, tzinfo=UTC)  # the first one was cut
-    assert found.counts.y.tolist() == [1, 2, 0, 0]
+    assert found.counts.y.tolist() == [1, 2, 0, 0, 1]
     assert found.counts.end == found.until
+    assert len(found.items) == 5
+
+
+def test_a_period_that_was_not_over_when_the_facts_were_read_is_left_out(
+    store: Store, clock: Clock
+) -> None:
+    clock.now = datetime(2026, 5, 9, 13, tzinfo=UTC)
+    record(store, [post(i, datetime(2026, 5, 5 + i, 12, tzinfo=UTC)) for i in range(5)])
+    found = history.read(DOMAIN, store.reader(), as_of=clock.now + timedelta(hours=1))
+    assert found.until == datetime(2026, 5, 9, tzinfo=UTC)
     assert len(found.items) == 4
 
 
@@ -167,7 +181,7 @@ def test_the_extractor_finds_when_a_thing_began(store: Store) -> None:
         return Features()
 
     record(store, [post(0, FIRST), post(1, FIRST + 3 * DAY)])
-    read(store, replace(DOMAIN, features=features))  # type: ignore[arg-type]
+    read(store, replace(DOMAIN, features=features), until=FIRST + DAY)  # type: ignore[arg-type]
     assert seen == [FIRST]
 
 
