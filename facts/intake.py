@@ -42,14 +42,17 @@ class Intake:
     ----------
     commit : callable
         Records a sequence of items durably and returns a receipt for each.
+    recover : callable
+        Called before a new try after the database said that it cannot go on.
     limit : int
         Most items that may wait.
     group : int
         Most items committed together (a larger single submission is not split).
     """
 
-    def __init__(self, commit: Commit, limit: int, group: int) -> None:
+    def __init__(self, commit: Commit, recover: Callable[[], None], limit: int, group: int) -> None:
         self._commit = commit
+        self._recover = recover
         self._limit = limit
         self._group = group
         self._queue: deque[_Batch | _Job] = deque()
@@ -157,8 +160,9 @@ class Intake:
             return False
         try:
             receipts = self._commit([item for b in batches for item in b.items])
-        except Exception:
+        except Exception as error:
             LOG.exception("a group of %d submissions failed; trying each alone", len(batches))
+            self._after(error)
             return False
         start = 0
         for batch in batches:
@@ -166,12 +170,22 @@ class Intake:
             start += len(batch.items)
         return True
 
+    def _after(self, error: Exception) -> None:
+        """Open the database anew where an error ended it, so that later submissions can succeed."""
+        text = str(error)
+        if isinstance(error, duckdb.FatalException) or "invalidated" in text:
+            try:
+                self._recover()
+            except (FactsError, duckdb.Error):
+                LOG.exception("the database could not be opened anew; the next submission tries")
+
     def _alone(self, batch: _Batch) -> None:
         try:
             batch.done.set_result(self._commit(batch.items))
         except FactsError as error:
             batch.done.set_exception(error)
         except duckdb.Error as error:
+            self._after(error)
             failed = WriteFailed(f"nothing of the submission was recorded: {error}")
             failed.__cause__ = error
             batch.done.set_exception(failed)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from facts.access import Access
 from facts.errors import QueryError
 from facts.layout import ERASE, LOG, LOG_COLUMNS
+from facts.mark import Mark
 from facts.times import micros, moment_of, naive_of
 
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
@@ -34,10 +35,8 @@ class LogReader:
     ----------
     access : Access
         Where cursors come from.
-    committed : callable
-        Returns the recorded time of the last commit in microseconds.
-    shadowed : callable
-        Returns the recorded time of the last commit that hid or showed a fact.
+    mark : callable
+        Returns where the log stands.
     entity_key : callable
         Returns the key under which the file holds an entity.
     """
@@ -45,13 +44,11 @@ class LogReader:
     def __init__(
         self,
         access: Access,
-        committed: Callable[[], int],
-        shadowed: Callable[[], int],
+        mark: Callable[[], Mark],
         entity_key: Callable[[str], int],
     ) -> None:
         self._access = access
-        self._committed = committed
-        self._shadowed = shadowed
+        self._mark = mark
         self._entity_key = entity_key
         self._seen: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._lock = threading.Lock()
@@ -95,7 +92,7 @@ class LogReader:
 
     def _known_at(self, as_of: datetime | None) -> int:
         """Return the last recorded time to read, in microseconds."""
-        last = self._committed()
+        last = self._mark().recorded_us
         if as_of is None:
             return last
         if as_of.tzinfo is None:

@@ -14,9 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facts.errors import QueryError
-from facts.layout import CORRECT, OP_NAMES, QUARANTINE, RELEASE
+from facts.layout import CORRECT, LOG, OP_NAMES, QUARANTINE, RELEASE
 from facts.logread import LogReader, bound_time
-from facts.sql import run_sql
+from facts.mark import OPTIONAL
+from facts.sql import hidden_seqs, run_sql
 from facts.times import micros, moment_of
 from facts.values import Categorical, Value, value_from_cells
 from facts.values.base import Cells
@@ -29,9 +30,6 @@ FACTS = (
 UTC_TIME = pa.timestamp("us", "UTC")
 CHOICE = "choice:"
 REMEMBERED = 8
-UNHIDDEN = (
-    "seq NOT IN (SELECT seq FROM shadow WHERE recorded_at <= ? GROUP BY seq HAVING sum(step) > 0)"
-)
 
 
 def fact_value(row: Mapping[str, Any]) -> Value:
@@ -86,14 +84,20 @@ class Reader(LogReader):
         if entity is not None:
             where, bound = f"ekey = ?::UBIGINT AND {where}", [self._entity_key(entity), *bound]
             read = [c for c in read if c != "entity"]
-        hidden = self._hidden(known)
+        hidden, mark = self._hidden(known), self._mark()
         if len(hidden) and entity is None:
-            where, bound = f"{where} AND {UNHIDDEN}", [*bound, bound_time(known)]
+            where = f"{where} AND seq NOT IN ({hidden_seqs('?', mark.shown_again)})"
+            bound = [*bound, bound_time(known)]
+        empty = [c for c in read if c in OPTIONAL and c not in mark.used]
+        read = [c for c in read if c not in empty]
         table = self._table(
             f"SELECT {', '.join(['seq', *read])} FROM log WHERE {where}",  # noqa: S608 from FACTS
             bound,
         )
         table = _in_order(table) if entity is None else _without(table, hidden)
+        for name in empty:
+            nulls = pa.nulls(table.num_rows, LOG.field(name).type)
+            table = table.append_column(name, nulls)
         if entity is not None and "entity" in chosen:
             names = pa.repeat(pa.scalar(entity), table.num_rows)
             table = table.append_column("entity", names)
@@ -132,7 +136,7 @@ class Reader(LogReader):
 
     def _hidden(self, known: int) -> NDArray[np.int64]:
         """Return the sequence numbers hidden as known at a time, sorted; remembered."""
-        key = (self._access.generation, min(known, self._shadowed()))
+        key = (self._access.generation, min(known, self._mark().shadowed_us))
         found = self._seen.get(key)
         if found is None:
             table = self._table(
@@ -343,7 +347,7 @@ class Reader(LogReader):
         """
         known = self._known_at(as_of)
         with self._cursor() as con:
-            found = run_sql(con, query, params, known, seconds)
+            found = run_sql(con, query, params, known, self._mark().shown_again, seconds)
         return _with_zones(found)
 
 

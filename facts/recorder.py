@@ -21,6 +21,7 @@ from facts.events import Event, RawBad, Receipt, event_json
 from facts.file import entity_secret
 from facts.force import EVERYTHING, Key
 from facts.layout import INSERT_LOG, OPS
+from facts.mark import read_mark, used_in_rows, used_in_table
 from facts.memory import FEW, Known, Memory, RawName, digest_of
 from facts.rollup import NEEDED, RollUp, deltas
 from facts.rows import (
@@ -137,8 +138,7 @@ class Recorder:
         self.seq, self.tx, self.recorded_us, self.head = (
             last[0] if last else (0, 0, -(2**62), chain.GENESIS)
         )
-        shadowed = self.con.execute("SELECT epoch_us(max(recorded_at)) FROM shadow").fetchall()
-        self.shadowed_us: int = -(2**62) if shadowed[0][0] is None else shadowed[0][0]
+        self.mark = read_mark(self.con, self.recorded_us)
         self.keys = EntityKeys(entity_secret(self.con))
         found = self.con.execute(
             "SELECT name, attribute, bucket, dimension FROM rollups"
@@ -274,6 +274,7 @@ class Recorder:
             steps = self.memory.late_steps(table, events, self.seq + 1)
             head = chain.link(self.head, tx, now, new, chain.digest_table(rows))
             self.insert(with_chain(rows, head), steps, now)
+            self.mark = self.mark.after(now, steps, used_in_table(rows))
             self.moved(events, new, tx, now, head)
         return new, len(keep) - new
 
@@ -310,11 +311,14 @@ class Recorder:
             digest = chain.digest_rows(columns_of(rows))
             head = chain.link(self.head, plan.tx, plan.recorded_us, count, digest)
             self._insert_few(rows, head)
+            used = used_in_rows(rows)
         else:
             table = plan.table()
             digest = chain.digest_table(table)
             head = chain.link(self.head, plan.tx, plan.recorded_us, count, digest)
             self.insert(with_chain(table, head), plan.steps, plan.recorded_us)
+            used = used_in_table(table)
+        self.mark = self.mark.after(plan.recorded_us, plan.steps, used)
         self.moved(plan.hashes, count, plan.tx, plan.recorded_us, head)
 
     def moved(
@@ -350,8 +354,6 @@ class Recorder:
             for rollup in self.rollups:
                 self._insert_deltas(rollup, table, steps, recorded_us)
             self.con.execute("COMMIT")
-            if steps:
-                self.shadowed_us = recorded_us
         except BaseException:
             self._roll_back()
             raise

@@ -24,7 +24,12 @@ NUMBERS = {
 
 
 def run_sql(
-    con: duckdb.DuckDBPyConnection, query: str, params: Sequence[Any], known_us: int, seconds: float
+    con: duckdb.DuckDBPyConnection,
+    query: str,
+    params: Sequence[Any],
+    known_us: int,
+    shown_again: bool,
+    seconds: float,
 ) -> pa.Table:
     """Run one SELECT with the as-of views in reach; see ``Reader.sql``."""
     text = query.strip().rstrip(";")
@@ -34,7 +39,7 @@ def run_sql(
     con.execute("BEGIN TRANSACTION READ ONLY")
     timer.start()
     try:
-        views = _views(con, named, known_us)
+        views = _views(con, named, known_us, shown_again)
         found: pa.Table = con.sql(
             f"WITH {views} SELECT * FROM ({text}\n)",  # noqa: S608 checked, and nothing can write
             params=list(params) or None,
@@ -71,12 +76,22 @@ def _tables(con: duckdb.DuckDBPyConnection, text: str) -> set[str]:
         return set()
 
 
-def _views(con: duckdb.DuckDBPyConnection, named: set[str], known_us: int) -> str:
+def hidden_seqs(upto: str, shown_again: bool) -> str:
+    """Return the SELECT of what is hidden as known at a time.
+
+    Where nothing was ever shown again, being in the table is enough, which is cheaper.
+    """
+    found = f"SELECT seq FROM shadow WHERE recorded_at <= {upto}"  # noqa: S608 a mark or a number
+    return f"{found} GROUP BY seq HAVING sum(step) > 0" if shown_again else found
+
+
+def _views(
+    con: duckdb.DuckDBPyConnection, named: set[str], known_us: int, shown_again: bool
+) -> str:
     upto = f"make_timestamp({int(known_us)}::BIGINT)"
     views = [
         f"facts AS (SELECT {VISIBLE} FROM log WHERE op <= 1 AND recorded_at <= {upto}"  # noqa: S608
-        f" AND seq NOT IN (SELECT seq FROM shadow WHERE recorded_at <= {upto}"
-        " GROUP BY seq HAVING sum(step) > 0))"
+        f" AND seq NOT IN ({hidden_seqs(upto, shown_again)}))"
     ]
     wanted = {n: n.removesuffix("s") for n in named if n.endswith("s") and NAME.fullmatch(n)}
     wanted = {n: p for n, p in wanted.items() if n not in ("facts", "rollups")}

@@ -50,7 +50,7 @@ class Store:
         self._closed = False
         self._access = Access(con)
         self._recorder = Recorder(con.cursor(), clock)
-        self._intake = Intake(self._recorder.commit, limit, group)
+        self._intake = Intake(self._recorder.commit, self._reopen, limit, group)
 
     @classmethod
     def open(
@@ -215,8 +215,7 @@ class Store:
         recorder = self._recorder
         return Reader(
             self._access,
-            lambda: recorder.recorded_us,
-            lambda: recorder.shadowed_us,
+            lambda: recorder.mark,
             self._entity_key,
         )
 
@@ -339,6 +338,16 @@ class Store:
             derived.rebuild(recorder.con, recorder.rollups)
             recorder.forget()
         return wipe
+
+    def _reopen(self) -> None:
+        """Open the file anew after an error that ended the database, such as a full disk."""
+        with self._access.alone() as con:
+            self._recorder.con.close()
+            if con is not None:
+                con.close()
+            fresh = connect(self.path)
+            self._access.replace(fresh)
+            self._recorder.use(fresh.cursor())
 
     # -- closing -----------------------------------------------------------------------------------
 

@@ -124,7 +124,8 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "store = Store.open(sys.argv[1])\n"
         "store.record([numbered(i) for i in range(100)])\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, most))\n"
         "at, failed = 100, 0\n"
         "while failed < 3 and at < 200_000:\n"
         "    try:\n"
@@ -134,6 +135,14 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
         "    except FactsError as error:\n"
         "        failed += 1\n"
         "        print('refused', type(error).__name__, flush=True)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))\n"
+        "for _ in range(3):\n"
+        "    try:\n"
+        "        store.record([numbered(i) for i in range(at, at + 100)])\n"
+        "        print('going on', store.reader().facts().num_rows, flush=True)\n"
+        "        break\n"
+        "    except FactsError as error:\n"
+        "        print('still', error, flush=True)\n"
         "import os; os._exit(0)\n"
     )
     done = subprocess.run(
@@ -141,12 +150,13 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
     )
     lines = done.stdout.split("\n")
     assert any(line.startswith("refused") for line in lines), done.stdout + done.stderr
+    assert any(line.startswith("going on") for line in lines), done.stdout + done.stderr
     durable = max([100, *(int(line) for line in lines if line.isdigit())])
     with Store.open(path) as store:
         assert verify(store).problems == []
         resent = [numbered(i) for i in range(durable + 300)]
         statuses = [r.status for r in store.record(resent)]
-        assert statuses[:durable] == ["duplicate"] * durable
+        assert statuses[: durable + 100] == ["duplicate"] * (durable + 100)
         assert verify(store).problems == []
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
