@@ -18,6 +18,8 @@ from worlds.core.questions import Comparison, Question
 from worlds.publish import Release
 
 WORLD_LEVEL = 0.9
+SAFE = (0.9, 0.95, 0.99)
+"""Levels of what is enough: the value not exceeded with this probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,10 @@ class Answer:
                     "error_bound": max(ends[2 * i].error, ends[2 * i + 1].error),
                 }
                 for i, level in enumerate(self.levels)
+            ],
+            "safe": [
+                {"level": level, "value": float(value), "error_bound": value.error}
+                for level, value in zip(SAFE, outcome.quantiles(SAFE), strict=True)
             ],
             "exceedance": self._exceedance(),
             "quantities": {name: self._quantity(name) for name in outcome.worlds[0].parts},

@@ -220,7 +220,7 @@ class Answerer:
             models=tuple(use for use in self.versions if use.quantity in question.formula.names()),
             release=self.release,
             degraded=self.degraded,
-            notes=tuple(self._unseen(where)),
+            notes=(*self._aged(), *self._unseen(where)),
         )
 
     def beliefs(self, question: Question, where: Mapping[str, str]) -> Beliefs:
@@ -265,6 +265,21 @@ class Answerer:
             settled[category] = found[0][0] if found else label
         return settled
 
+    def _aged(self) -> list[str]:
+        """Say so where the period is not the coming one, as of when the facts were read."""
+        if self.release is None:
+            return []
+        known, begin, end = self.release.as_of, self.start, self.start + self.domain.step
+        if begin < known < end:
+            return ["the period had begun when the facts were read; what it brought is left out"]
+        if known < end:
+            return []
+        days = (known - begin) / timedelta(days=1)
+        return [
+            f"the facts end {days:,.0f} days before they were read: the period is the one after"
+            f" the last fact, not the coming {self.domain.grain}"
+        ]
+
     def _unseen(self, where: Mapping[str, str]) -> list[str]:
         forms = [loaded.form for models in self.models.values() for loaded in models.values()]
         known: dict[str, set[str]] = {}
@@ -272,7 +287,7 @@ class Answerer:
             for category, (labels, _) in getattr(form, "shares", {}).items():
                 known.setdefault(category, set()).update(labels)
         return [
-            f"{category}={label} was never seen: its share and its effect are wide"
+            f"{category}={label} was never seen: few or none are expected, what one brings is open"
             for category, label in where.items()
             if label not in known.get(category, set())
         ]

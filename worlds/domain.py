@@ -147,7 +147,8 @@ def load_domain(name: str) -> Domain:
     """
     if name.endswith(".py"):
         return _declared(_load_file(Path(name)), "DOMAIN")
-    known = [m.name for m in iter_modules(importlib.import_module("worlds.domains").__path__)]
+    modules = iter_modules(importlib.import_module("worlds.domains").__path__)
+    known = [module.name for module in modules if not module.name.startswith("_")]
     if name in known:
         return _declared(importlib.import_module(f"worlds.domains.{name}"), "DOMAIN")
     module_name, _, attribute = name.partition(":")
@@ -171,7 +172,12 @@ def _load_file(path: Path) -> ModuleType:
         raise DomainError(msg)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # somebody else's file may raise anything
+        del sys.modules[name]
+        msg = f"{str(path)!r} cannot be loaded: {type(error).__name__}: {error}"
+        raise DomainError(msg) from error
     return module
 
 

@@ -15,7 +15,7 @@ from api.errors import ApiError, RequestError
 from api.settings import Settings, load_settings
 from facts import FactsError, StoreBusy
 from worlds.ask import Answerer
-from worlds.domain import Domain, load_domain
+from worlds.domain import Domain, load_domain, shipped
 from worlds.errors import UnknownNameError, WorldsError
 from worlds.publish import SnapshotStore
 
@@ -58,6 +58,9 @@ def message(error: Exception) -> str:
         lines += [f"  {field}: {wrong}" for field, wrong in error.fields]
     if isinstance(error, UnknownNameError) and error.kind == "domain":
         lines.append("Name one of these with --domain, or give the path of a .py file.")
+    if isinstance(error, UnknownNameError) and error.kind == "question":
+        owners = [d.name for d in shipped() if error.name in {q.name for q in d.questions}]
+        lines += [f"It is a question of the domain {name}: add --domain {name}." for name in owners]
     if isinstance(error, StoreBusy):
         lines.append(
             "While `worlds serve` or `worlds run` has it, use the server instead: "

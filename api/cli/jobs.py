@@ -143,6 +143,21 @@ def run_learning(
     return report
 
 
+def said_of_learning(report: dict[str, Any]) -> str:
+    """Return one line for every model that was declined, with the reason."""
+    lines = [
+        f"  {line['quantity']}/{line['model']} takes no part: {line['declined']}"
+        for line in report.get("models", [])
+        if line.get("declined")
+    ]
+    alone = [
+        f"  {line['quantity']}: nothing was learned, the default belief answers (very wide)"
+        for line in report.get("models", [])
+        if line.get("model") == "default" and line.get("weight")
+    ]
+    return "\n".join([*lines, *alone])
+
+
 def say(text: str) -> None:
     """Say what was done, on standard error: standard output carries results only."""
     click.echo(text, err=True)

@@ -25,4 +25,6 @@ def command(
     if as_json:
         common.print_json(report)
     else:
+        if declined := jobs.said_of_learning(report):
+            click.echo(declined)
         click.echo(f"Release {report.get('release')} of {known.name}. See: worlds models")

@@ -60,7 +60,7 @@ def command(
     known = common.find_domain(chosen)
     prepare(chosen, known, data, mapping, seed)
     jobs.say(f"Learning {known.title} ...")
-    jobs.run_learning(chosen, seed=seed)
+    jobs.say(jobs.said_of_learning(jobs.run_learning(chosen, seed=seed)))
     answer = common.answerer(chosen, known).ask(known.questions[0].name)
     content = answer.to_dict()
     if not as_json:

@@ -94,6 +94,8 @@ def mixture_table(content: Mapping[str, Any], comparison: str | None) -> Table:
     table.add_row("median", f"{amount(content['median'])} {unit}")
     for interval in content["intervals"]:
         table.add_row(f"{100 * interval['level']:g}% interval", f"{span(interval)} {unit}")
+    for enough in content.get("safe", [])[-1:]:
+        table.add_row(f"{100 * enough['level']:g}% safe with", f"{amount(enough['value'])} {unit}")
     if comparison:
         table.add_row(f"P({comparison})", chance(content["exceedance"]["prob"]))
     return table

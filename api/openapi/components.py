@@ -209,6 +209,14 @@ def _answers() -> Json:
             sd=NUMBER,
             median=NUMBER,
             intervals=array(interval),
+            safe=array(
+                record(
+                    "The value not exceeded with a probability: what is enough.",
+                    level=PROBABILITY,
+                    value=NUMBER,
+                    error_bound=NUMBER,
+                )
+            ),
             exceedance={"type": ["object", "null"]},
             quantities=ANY,
             method=TEXT,

@@ -33,6 +33,8 @@ def test_an_answer_lists_every_world_and_what_it_depends_on(answerer: Answerer) 
     assert all(m["snapshot"] for m in answer["models"])
     assert 0 < answer["error_bound"] < 1e-4
     assert answer["method"] == "pgf inversion (COS)"
+    assert [entry["level"] for entry in answer["safe"]] == [0.9, 0.95, 0.99]
+    assert answer["safe"][1]["value"] == answer["intervals"][2]["high"]
     json.dumps(answer, allow_nan=False)
 
 
@@ -72,12 +74,14 @@ def test_restricting_to_a_breed_makes_the_count_itself_uncertain(answerer: Answe
     )
     assert count.var() > count.mean()
     assert pugs.outcome.mean() < everything.outcome.mean()
-    assert pugs.notes == ()
+    assert [note for note in pugs.notes if "never seen" in note] == []
 
 
 def test_a_breed_never_seen_gets_an_answer_that_says_so(answerer: Answerer) -> None:
     answer = answerer.ask("likes_next_day", where={"breed": "wolpertinger"})
-    assert answer.notes == ("breed=wolpertinger was never seen: its share and its effect are wide",)
+    assert answer.notes[1:] == (
+        "breed=wolpertinger was never seen: few or none are expected, what one brings is open",
+    )
     assert 0 < answer.outcome.mean() < 10_000
 
 
@@ -97,6 +101,27 @@ def test_what_has_no_meaning_is_refused_with_what_would(
 ) -> None:
     with pytest.raises(error, match=words):
         answerer.ask("likes_next_day", **changes)  # type: ignore[arg-type]
+
+
+def test_old_facts_are_said_to_be_old(answerer: Answerer) -> None:
+    (note,) = answerer.ask("likes_next_day").notes
+    assert note.startswith("the facts end 3,134 days before they were read")
+
+
+@pytest.mark.parametrize(
+    ("as_of", "note"),
+    [
+        (UNTIL, None),
+        (UNTIL + timedelta(hours=9), "had begun"),
+        (UNTIL + timedelta(days=2), "2 days"),
+    ],
+)
+def test_a_period_that_is_not_the_coming_one_is_said(
+    tmp_path: Path, as_of: datetime, note: str | None
+) -> None:
+    release = publish(tmp_path, as_of)
+    found = Answerer.load(DOMAIN, SnapshotStore(tmp_path), release).ask("posts_next_day").notes
+    assert (note is None and found == ()) or (note is not None and note in found[0])
 
 
 def test_unknown_questions_name_the_known_ones(answerer: Answerer) -> None:

@@ -74,10 +74,10 @@ def _match(
     """Yield world of a, world of b, weight, and whether all common choices agree."""
     here, there = places
     if not names:
-        p = a.weights[here] / a.weights[here].sum()
-        q = b.weights[there] / b.weights[there].sum()
-        for i, x in zip(here.tolist(), p.tolist(), strict=True):
-            for j, y in zip(there.tolist(), q.tolist(), strict=True):
+        left = a.weights[here] / a.weights[here].sum()
+        right = b.weights[there] / b.weights[there].sum()
+        for i, x in zip(here.tolist(), left.tolist(), strict=True):
+            for j, y in zip(there.tolist(), right.tolist(), strict=True):
                 yield i, j, mass * x * y, same
         return
     mine, theirs = _by_option(a, names[0], here), _by_option(b, names[0], there)

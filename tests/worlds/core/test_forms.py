@@ -12,7 +12,7 @@ from worlds.core.forms.default import default_count, default_size
 from worlds.core.forms.log_linear import NumberRange
 from worlds.core.lattice import ERROR, LogMean, NegBinLattice, mixture_over
 from worlds.core.questions import Quantity
-from worlds.errors import SnapshotError, UnknownNameError
+from worlds.errors import SnapshotError
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS = ("intercept", "breed=pug", "breed=beagle", "hashtag=#a", "number:length")
@@ -179,8 +179,14 @@ def test_a_label_never_seen_has_a_small_wide_share() -> None:
         T0, timedelta(hours=1), np.ones((1, 1)), np.full((1, 1), 40.0), np.full((1, 1), 8.0), shares
     )
     assert 0 < path.count({"breed": "zebra"}).mean() < 0.2
-    with pytest.raises(UnknownNameError, match="known: breed"):
-        path.count({"colour": "red"})
+
+
+def test_a_category_nobody_counted_may_have_any_share() -> None:
+    ones = np.ones((1, 1))
+    path = CountPath(T0, timedelta(hours=1), ones, ones * 40, ones * 8)
+    count = path.count({"colour": "red"})
+    assert count.mean() == pytest.approx(20)
+    assert count.var() > (40 / np.sqrt(12)) ** 2
 
 
 @pytest.mark.parametrize(("low", "high"), [(2, 2000), (5, 40), (1000, 200_000)])

@@ -51,7 +51,7 @@ def likes(number: int, at: datetime, value: Value | int, name: str = "l") -> Eve
 def read(
     store: Store, domain: Domain = DOMAIN, as_of: datetime | None = None, **options: datetime
 ) -> history.History:
-    """Read what is known; where no `until` is named, without the last day on which a thing began."""
+    """Read what is known; where no `until` is named, without the last day with a thing."""
     known = as_of or CLOCK + DAY
     if "until" not in options:
         options["until"] = history.read(domain, store.reader(), as_of=known).until - DAY

@@ -10,7 +10,7 @@ from scipy import special
 
 from worlds.core.distributions import CountMixture, Floats
 from worlds.core.forms.base import Arrays, Meta, register
-from worlds.errors import SnapshotError, UnknownNameError
+from worlds.errors import SnapshotError
 
 SHARE_NODES = 16
 
@@ -78,19 +78,16 @@ class CountPath:
         labels and one unseen; the nodes are Gauss-Legendre points of its quantile function,
         scaled so that their mean is exact.
 
-        Raises
-        ------
-        UnknownNameError
-            If the snapshot knows no such category.
+        A category the snapshot knows nothing of gives any share, all equally likely.
         """
+        levels, weights = np.polynomial.legendre.leggauss(SHARE_NODES)
+        weights = weights / 2
         if category not in self.shares:
-            raise UnknownNameError("category", category, self.shares)
+            return (levels + 1) / 2, weights
         labels, seen = self.shares[category]
         prior = 1 / (len(labels) + 1)
         mine = prior + (float(seen[labels.index(label)]) if label in labels else 0.0)
         rest = max(float(seen.sum()) + 1 - mine, 1e-9)
-        levels, weights = np.polynomial.legendre.leggauss(SHARE_NODES)
-        weights = weights / 2
         nodes = special.betaincinv(mine, rest, (levels + 1) / 2)
         mean, found = mine / (mine + rest), float(weights @ nodes)
         nodes = nodes * (mean / found) if found > 0 else np.full(SHARE_NODES, mean)
