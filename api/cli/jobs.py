@@ -160,4 +160,5 @@ def said_of_learning(report: dict[str, Any]) -> str:
 
 def say(text: str) -> None:
     """Say what was done, on standard error: standard output carries results only."""
-    click.echo(text, err=True)
+    if text:
+        click.echo(text, err=True)
