@@ -38,6 +38,10 @@ class TimeError(ApiError, ValueError):
     """A time at which nothing was known, or that has not come."""
 
 
+class BeyondError(ApiError, ValueError):
+    """A request whose numbers leave the range of numbers, or that takes too long."""
+
+
 class MissingError(ApiError, LookupError):
     """Something that is not there, such as a route, a release or a file."""
 

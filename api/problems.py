@@ -32,6 +32,7 @@ UNKNOWN_NAME = Kind(404, "unknown-name", "Nobody declared this name")
 METHOD = Kind(405, "method", "This address does not take this method")
 TOO_LARGE = Kind(413, "too-large", "The body is too large")
 MEDIA = Kind(415, "media-type", "The body is of a kind that is not taken here")
+FORMULA = Kind(400, "formula", "The formula cannot be read or has no meaning")
 MEANINGLESS = Kind(422, "meaningless", "What was asked has no meaning")
 TIME = Kind(422, "time", "Nothing is known as of this time")
 BUSY = Kind(503, "busy", "More was asked than the service takes on at once")
@@ -40,7 +41,7 @@ UNAVAILABLE = Kind(503, "unavailable", "This cannot be done now")
 FAULT = Kind(500, "fault", "The service made a mistake")
 
 KINDS = (
-    *(BAD_REQUEST, NOT_FOUND, UNKNOWN_NAME, METHOD, TOO_LARGE, MEDIA, MEANINGLESS, TIME),
+    *(BAD_REQUEST, FORMULA, NOT_FOUND, UNKNOWN_NAME, METHOD, TOO_LARGE, MEDIA, MEANINGLESS, TIME),
     *(BUSY, NO_FACTS, UNAVAILABLE, FAULT),
 )
 
@@ -48,11 +49,13 @@ TABLE: Mapping[type[Exception], Kind] = {
     api.RequestError: BAD_REQUEST,
     api.MediaTypeError: MEDIA,
     api.TimeError: TIME,
+    api.BeyondError: MEANINGLESS,
     api.MissingError: NOT_FOUND,
     api.BusyError: BUSY,
     api.FactsDownError: NO_FACTS,
     api.LearnError: UNAVAILABLE,
     worlds.UnknownNameError: UNKNOWN_NAME,
+    worlds.FormulaError: FORMULA,
     worlds.QuestionError: MEANINGLESS,
     worlds.WeightError: MEANINGLESS,
     worlds.SnapshotError: UNAVAILABLE,
@@ -102,11 +105,26 @@ def problem(error: Exception, path: str) -> tuple[Kind, dict[str, Any], dict[str
         body["errors"] = [{"field": field, "message": message} for field, message in fields]
     if isinstance(error, worlds.UnknownNameError):
         body["known"] = list(error.known)
+    if isinstance(error, worlds.FormulaError):
+        body["place"] = place(error)
     if (retry := getattr(error, "retry_after", None)) is not None:
         headers["retry-after"] = str(max(1, round(float(retry))))
     if isinstance(error, HTTPException) and error.headers:
         headers |= {name.lower(): value for name, value in error.headers.items()}
     return kind, body, headers
+
+
+def place(error: worlds.FormulaError) -> dict[str, Any]:
+    """Return where in a formula something is wrong: line and column from 1, offsets from 0."""
+    start, end = error.span
+    return {
+        "line": error.line,
+        "column": error.column,
+        "start": start,
+        "end": end,
+        "text": printable(error.source[start:end], 200),
+        "reason": printable(error.reason),
+    }
 
 
 def _detail(error: Exception, kind: Kind) -> str:

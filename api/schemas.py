@@ -1,6 +1,6 @@
 """What a client may send, as strict structs: unknown names and wrong types are refused."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -11,6 +11,11 @@ Threshold = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 Levels = Annotated[list[Level], msgspec.Meta(min_length=1, max_length=20)]
 Thresholds = Annotated[list[Threshold], msgspec.Meta(max_length=50)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Formula = Annotated[str, msgspec.Meta(min_length=1, max_length=20_000)]
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Tolerance = Annotated[float, msgspec.Meta(ge=1e-9, le=0.5)]
+Deadline = Annotated[float, msgspec.Meta(gt=0, le=10)]
+Limit = float | str | None
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -63,13 +68,97 @@ class QuestionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Category to label: only things that carry it.
     as_of
         Answer with what was known then; a time with a zone.
+    explain
+        Whether to say where the width comes from and what would change the picture.
+    acts_at
+        The probability of the threshold at which somebody acts: the explanation then says which
+        resolved uncertainty would change the decision.
+    decide
+        A decision to make on the answer: ``{"service_level": 0.99}``, ``{"shortfall_cost": 5,
+        "over_cost": 2}`` or ``{"capacities": [500, 800], "unit_cost": 1, "shortfall_cost": 5}``.
     """
 
-    threshold: float | str | None = None
+    threshold: Limit = None
     levels: Levels = msgspec.field(default_factory=lambda: list(LEVELS))
     given: dict[str, Name] = msgspec.field(default_factory=dict)
     do: dict[str, float | Times] = msgspec.field(default_factory=dict)
     where: dict[str, Name] = msgspec.field(default_factory=dict)
+    as_of: str | None = None
+    explain: bool = False
+    acts_at: Probability | None = None
+    decide: dict[str, Any] | None = None
+
+
+class FormulaRequest(QuestionRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Ask a formula over the quantities; all else as in a question.
+
+    Parameters
+    ----------
+    formula
+        Such as ``sum(likes_per_pupdate, pupdates) * 0.02``.
+    unit
+        Unit of the answer; found from those of the quantities where left out.
+    conditions
+        Comparisons of formulas that hold, such as ``"pupdates > 3"``.
+    error
+        The error of cumulative probabilities that is good enough.
+    deadline
+        Seconds after which the best answer so far is returned, with its error.
+    """
+
+    formula: Formula
+    unit: Name | None = None
+    conditions: Annotated[list[Formula], msgspec.Meta(max_length=20)] = msgspec.field(
+        default_factory=list
+    )
+    error: Tolerance = 1e-5
+    deadline: Deadline = 5.0
+
+
+class ScenarioRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a scenario assumes.
+
+    Parameters
+    ----------
+    given, where
+        As in a question.
+    do
+        As in a question, or over a range: ``{"pupdates": {"times": [1.2, 2]}}``,
+        ``{"pupdates": {"between": [500, 800], "prior": "log-uniform"}}``.
+    text
+        One sentence for people.
+    """
+
+    given: dict[str, Name] = msgspec.field(default_factory=dict)
+    do: dict[str, Any] = msgspec.field(default_factory=dict)
+    where: dict[str, Name] = msgspec.field(default_factory=dict)
+    text: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+
+
+class NamedScenario(ScenarioRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A scenario that is part of a request and not stored."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class CompareRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Compare scenarios with the first of them; a single one with things as they are.
+
+    Parameters
+    ----------
+    scenarios
+        Names or ids of stored ones, or whole ones.
+    threshold
+        As in a question.
+    coupling
+        What the answers have in common inside a world: ``same luck`` or ``independent``.
+    as_of
+        Compare with what was known then.
+    """
+
+    scenarios: Annotated[list[Name | NamedScenario], msgspec.Meta(min_length=1, max_length=20)]
+    threshold: Limit = None
+    coupling: Literal["same luck", "independent"] = "same luck"
     as_of: str | None = None
 
 

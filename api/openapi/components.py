@@ -6,7 +6,13 @@ from typing import Any
 import msgspec
 
 from api.learning import Run
-from api.schemas import PredictionRequest, QuestionRequest
+from api.schemas import (
+    CompareRequest,
+    FormulaRequest,
+    PredictionRequest,
+    QuestionRequest,
+    ScenarioRequest,
+)
 from facts import Receipt
 from worlds.answer import ModelUse, Prediction
 from worlds.domain import Domain, FieldType
@@ -90,6 +96,17 @@ PROBLEM: Json = {
 }
 PROBLEM["properties"] |= {
     "errors": array(record("A field and what is wrong with it.", field=TEXT, message=TEXT)),
+    "place": {
+        **record(
+            "Where in a formula: line and column from 1, start and end from 0, and the text there.",
+            line=COUNT,
+            column=COUNT,
+            start=COUNT,
+            end=COUNT,
+            text=TEXT,
+            reason=TEXT,
+        ),
+    },
     "known": {**array(TEXT), "description": "The names there are, for one that is not."},
 }
 
@@ -104,11 +121,22 @@ TAIL: Json = {
     "degraded": {**MAYBE_TEXT, "description": "Why the answer comes from a fallback, or null."},
 }
 
+THRESHOLD: Json = {
+    "oneOf": [
+        {"type": "number", "minimum": -1e12, "maximum": 1e12},
+        {"type": "string", "pattern": r"^(>=|<=|>|<)? ?[0-9]{1,9}$"},
+        {"type": "null"},
+    ]
+}
+
 
 def components(domain: Domain, batch_limit: int) -> Json:
     """Return all schemas."""
     _, found = msgspec.json.schema_components(
-        [PredictionRequest, QuestionRequest, Prediction, ModelUse, Receipt, Run],
+        [
+            *(PredictionRequest, QuestionRequest, FormulaRequest, CompareRequest, ScenarioRequest),
+            *(Prediction, ModelUse, Receipt, Run),
+        ],
         ref_template=REF,
     )
     made: Json = {name: _plain(schema) for name, schema in found.items()}
@@ -116,6 +144,7 @@ def components(domain: Domain, batch_limit: int) -> Json:
     made["Draft"] = draft(domain)
     made |= _predictions(made["Prediction"])
     made |= _answers()
+    made |= _comparisons()
     made |= _facts()
     made["Problem"] = PROBLEM
     return made
@@ -133,19 +162,14 @@ def _describe_requests(made: Json, domain: Domain, batch_limit: int) -> None:
     wanted["drafts"] = {**array(ref("Draft")), "minItems": 1, "maxItems": batch_limit}
     wanted["at"] = MAYBE_TIME
     made["PredictionRequest"]["oneOf"] = [{"required": ["draft"]}, {"required": ["drafts"]}]
-    asked = made["QuestionRequest"]["properties"]
-    asked["as_of"] = MAYBE_TIME
-    asked["threshold"] = {
-        "oneOf": [
-            {"type": "number", "minimum": -1e12, "maximum": 1e12},
-            {"type": "string", "pattern": r"^(>=|<=|>|<)? ?[0-9]{1,9}$"},
-            {"type": "null"},
-        ]
-    }
-    names = [quantity.name for quantity in domain.quantities]
-    for part in ("given", "do"):
-        asked[part] = {**asked[part], "propertyNames": {"enum": names}}
-    asked["where"] = {**asked["where"], "propertyNames": {"enum": list(domain.shares)}}
+    for name in ("QuestionRequest", "FormulaRequest", "CompareRequest"):
+        made[name]["properties"] |= {"as_of": MAYBE_TIME, "threshold": THRESHOLD}
+    quantities = [quantity.name for quantity in domain.quantities]
+    for name in ("QuestionRequest", "FormulaRequest", "ScenarioRequest", "NamedScenario"):
+        asked = made[name]["properties"]
+        for part in ("given", "do"):
+            asked[part] = {**asked[part], "propertyNames": {"enum": quantities}}
+        asked["where"] = {**asked["where"], "propertyNames": {"enum": list(domain.shares)}}
 
 
 def draft(domain: Domain) -> Json:
@@ -179,52 +203,79 @@ def _predictions(prediction: Json) -> Json:
 
 def _answers() -> Json:
     interval = record("A central interval.", level=NUMBER, low=NUMBER, high=NUMBER)
-    return {
-        "Answer": record(
-            "The distribution that answers a question: its worlds and their mixture.",
-            question=TEXT,
-            text=TEXT,
-            unit=TEXT,
-            period=record("The period.", start=TEXT, end=TEXT),
-            as_of=MAYBE_TIME,
-            release=MAYBE_TEXT,
-            simulated=TRUTH,
-            degraded=MAYBE_TEXT,
-            notes=array(TEXT),
-            assumptions=ANY,
-            worlds=array(
-                record(
-                    "One value for every choice.",
-                    choices=ANY,
-                    weight=PROBABILITY,
-                    mean=NUMBER,
-                    median=NUMBER,
-                    interval=interval,
-                    prob={"type": ["number", "null"]},
-                    method=TEXT,
-                    error_bound=NUMBER,
-                )
-            ),
-            mean=NUMBER,
-            sd=NUMBER,
-            median=NUMBER,
-            intervals=array(interval),
-            safe=array(
-                record(
-                    "The value not exceeded with a probability: what is enough.",
-                    level=PROBABILITY,
-                    value=NUMBER,
-                    error_bound=NUMBER,
-                )
-            ),
-            exceedance={"type": ["object", "null"]},
-            quantities=ANY,
-            method=TEXT,
-            error_bound=NUMBER,
-            models=array(ref("ModelUse")),
-            sentence=TEXT,
-        )
+    answer = record(
+        "The distribution that answers a question: its worlds and their mixture.",
+        question=TEXT,
+        text=TEXT,
+        unit=TEXT,
+        period=record("The period.", start=TEXT, end=TEXT),
+        as_of=MAYBE_TIME,
+        release=MAYBE_TEXT,
+        simulated=TRUTH,
+        degraded=MAYBE_TEXT,
+        notes=array(TEXT),
+        assumptions=ANY,
+        worlds=array(
+            record(
+                "One value for every choice.",
+                choices=ANY,
+                weight=PROBABILITY,
+                mean=NUMBER,
+                median=NUMBER,
+                interval=interval,
+                prob={"type": ["number", "null"]},
+                method=TEXT,
+                error_bound=NUMBER,
+            )
+        ),
+        mean=NUMBER,
+        sd=NUMBER,
+        median=NUMBER,
+        intervals=array(interval),
+        safe=array(
+            record(
+                "The value not exceeded with a probability: what is enough.",
+                level=PROBABILITY,
+                value=NUMBER,
+                error_bound=NUMBER,
+            )
+        ),
+        exceedance={"type": ["object", "null"]},
+        quantities=ANY,
+        method=TEXT,
+        error_bound=NUMBER,
+        models=array(ref("ModelUse")),
+        sentence=TEXT,
+    )
+    answer["properties"] |= {
+        "explanation": {**ANY, "description": "Where width and chance come from, if asked for."},
+        "decision": {**ANY, "description": "What to provide, if asked for."},
     }
+    return {"Answer": answer}
+
+
+def _comparisons() -> Json:
+    scenario = record(
+        "What is assumed, under a name; the id is a hash of given, do and where.",
+        id={"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        name=TEXT,
+        text=TEXT,
+        given=ANY,
+        do=ANY,
+        where=ANY,
+    )
+    run = record(
+        "An answer under a scenario; over a range, mixed by its prior and with its extremes.",
+        scenario=ref("Scenario"),
+        ranges=array(ANY),
+        points=COUNT,
+        range_error_bound=NUMBER,
+        envelope=array(ANY),
+        answer=ref("Answer"),
+    )
+    compared = record("Scenarios, compared with the first.", question=TEXT, unit=TEXT)
+    compared["properties"] |= {"scenarios": array(run), "comparisons": array(ANY)}
+    return {"Scenario": scenario, "Comparison": compared}
 
 
 def _facts() -> Json:

@@ -1,71 +1,10 @@
 """Paths of the document: what every address takes and gives, with examples."""
 
-from typing import Any
-
 from api.cloudevents import BATCH, STRUCTURED
-from api.openapi.components import (
-    MAYBE_TEXT,
-    NUMBER,
-    TEXT,
-    TRUTH,
-    array,
-    record,
-    ref,
-)
-from api.problems import KINDS, MEDIA_TYPE
+from api.openapi.asking import asking
+from api.openapi.components import MAYBE_TEXT, TEXT, TRUTH, array, record, ref
+from api.openapi.parts import BODY, JSON, TIME, Json, body, operation, query, responses
 from worlds.domain import Domain
-
-type Json = dict[str, Any]
-
-JSON = "application/json"
-BODY = (400, 413, 415)
-TIME: Json = {"type": "string", "format": "date-time"}
-
-
-def responses(status: int, schema: str | Json, *problems: int, kind: str = JSON) -> Json:
-    """Return the answer that goes well, and the problems there may be."""
-    good = ref(schema) if isinstance(schema, str) else schema
-    titles: dict[int, list[str]] = {}
-    for known in KINDS:
-        titles.setdefault(known.status, []).append(known.title)
-    bad = {
-        str(code): {
-            "description": "; or: ".join(titles[code]),
-            "content": {MEDIA_TYPE: {"schema": ref("Problem")}},
-        }
-        for code in sorted(set(problems))
-    }
-    return {str(status): {"description": "Done", "content": {kind: {"schema": good}}}, **bad}
-
-
-def operation(name: str, tag: str, text: str, answers: Json, **more: object) -> Json:
-    """Return an operation."""
-    summary, _, description = text.partition(". ")
-    return {
-        "operationId": name,
-        "tags": [tag],
-        "summary": summary,
-        "description": description or summary,
-        "responses": answers,
-        **more,
-    }
-
-
-def query(name: str, schema: Json, text: str, example: object) -> Json:
-    """Return a query parameter."""
-    return {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "schema": schema,
-        "description": text,
-        "example": example,
-    }
-
-
-def body(content: Json) -> Json:
-    """Return a body that is needed."""
-    return {"required": True, "content": content}
 
 
 def paths(domain: Domain) -> Json:
@@ -74,8 +13,7 @@ def paths(domain: Domain) -> Json:
         "/v1/facts": {"post": _record(domain), "get": _read(domain)},
         "/v1/quarantine": {"get": _quarantine()},
         f"/v1/predictions/{domain.label}": {"post": _predict(domain)},
-        "/v1/questions": {"get": _questions()},
-        "/v1/questions/{question}": {"get": _ask(domain), "post": _ask_with_body(domain)},
+        **asking(domain),
         "/v1/models": {
             "get": operation(
                 "models",
@@ -183,59 +121,6 @@ def _predict(domain: Domain) -> Json:
                 }
             }
         ),
-    )
-
-
-def _questions() -> Json:
-    return operation(
-        "questions",
-        "questions",
-        "Questions. With the quantities they are about.",
-        responses(200, {"type": "object"}, 400),
-    )
-
-
-def _name(domain: Domain) -> Json:
-    names = [question.name for question in domain.questions]
-    return {
-        "name": "question",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string", "enum": names},
-    }
-
-
-def _ask(domain: Domain) -> Json:
-    count = domain.quantity("count").name
-    return operation(
-        "ask",
-        "questions",
-        "Ask by query string. Every part may be left out.",
-        responses(200, "Answer", 400, 404, 422, 503),
-        parameters=[
-            _name(domain),
-            query("threshold", TEXT, "A number, or a comparison", "> 1000"),
-            query("level", array(NUMBER), "Levels of the intervals", [0.5, 0.9]),
-            query("given", array(TEXT), "Conditions", [f"{count}>=3"]),
-            query("do", array(TEXT), "Interventions", [f"{count}=x2"]),
-            query("where", array(TEXT), "Only things like this", [f"{domain.shares[0]}=pug"])
-            if domain.shares
-            else query("where", array(TEXT), "Not in this domain", []),
-            query("as_of", TIME, "As known then", "2026-11-20T19:30:00Z"),
-        ],
-    )
-
-
-def _ask_with_body(domain: Domain) -> Json:
-    count = domain.quantity("count").name
-    example = {"threshold": 1000, "levels": [0.5, 0.9], "do": {count: {"times": 2}}}
-    return operation(
-        "ask_with_body",
-        "questions",
-        "Ask. given conditions (Bayes); do intervenes and leaves the weights.",
-        responses(200, "Answer", *BODY, 404, 422, 503),
-        parameters=[_name(domain)],
-        requestBody=body({JSON: {"schema": ref("QuestionRequest"), "example": example}}),
     )
 
 

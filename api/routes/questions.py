@@ -1,7 +1,5 @@
-"""Questions: which there are, and their answers across the possible worlds."""
+"""Questions and formulas: answered across the possible worlds, explained, decided, compared."""
 
-from collections import OrderedDict
-from threading import Lock
 from typing import Any
 
 import msgspec
@@ -10,85 +8,46 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
-from api.asking import arguments, from_pairs, known_time
+from api.answering import checked, compare, respond
+from api.asking import from_pairs
 from api.describe import catalogue
-from api.errors import TimeError
+from api.past import Past
 from api.routes.query import check_query
 from api.routes.replies import json_bytes, read
-from api.schemas import QuestionRequest
+from api.scenarios import store_of
+from api.schemas import CompareRequest, FormulaRequest, QuestionRequest
 from api.service import Service
 from worlds.ask import Answerer
-from worlds.publish import Release
 
-KEPT_RELEASES = 4
 QUERY = ("threshold", "level", "given", "do", "where", "as_of")
 
 _decoder = msgspec.json.Decoder(QuestionRequest)
+_formula_decoder = msgspec.json.Decoder(FormulaRequest)
+_compare_decoder = msgspec.json.Decoder(CompareRequest)
 _canonical = msgspec.json.Encoder(order="deterministic")
-
-
-class Past:
-    """The models of older releases, a few of them in memory."""
-
-    def __init__(self, service: Service) -> None:
-        self._serving = service.serving
-        self._kept: OrderedDict[str, Answerer] = OrderedDict()
-        self._lock = Lock()
-
-    def find(self, wanted: str | None, service: Service) -> Release | None:
-        """Return the release that was in force at a time, None for the present one.
-
-        Raises
-        ------
-        TimeError
-            If the time lies in the future or before the first release.
-        """
-        moment = known_time(wanted, service.now())
-        if moment is None:
-            return None
-        release = self._serving.store.as_of(moment)
-        if release is None:
-            known = self._serving.store.releases()
-            first = (
-                f"the first release knows {known[-1].as_of.isoformat()}" if known else "none yet"
-            )
-            msg = f"nothing had been learned as of {moment.isoformat()}: {first}"
-            raise TimeError(msg)
-        return release
-
-    def answerer(self, release: Release) -> Answerer:
-        """Return the models of a release."""
-        with self._lock:
-            found = self._kept.get(release.id)
-            if found is None:
-                found = self._kept[release.id] = self._serving.as_of(release)
-                while len(self._kept) > KEPT_RELEASES:
-                    self._kept.popitem(last=False)
-        return found
 
 
 def handlers(service: Service) -> list[HTTPRouteHandler]:
     """Return the handlers."""
     listed = msgspec.json.encode(catalogue(service.domain))
     past = Past(service)
+    stored = store_of(service.settings.root(service.domain.name))
 
-    def compute(name: str, wanted: QuestionRequest, answerer: Answerer | None) -> bytes:
-        if wanted.as_of is not None:
-            release = past.find(wanted.as_of, service)
-            answerer = past.answerer(release) if release else answerer
-        chosen = answerer or service.serving.current.answerer
-        return msgspec.json.encode(chosen.ask(name, **arguments(wanted)).to_dict())
+    def models(as_of: str | None, current: Answerer) -> Answerer:
+        release = past.find(as_of, service)
+        return past.answerer(release) if release else current
 
-    async def reply(name: str, wanted: QuestionRequest) -> ASGIResponse:
-        service.domain.question(name)
-        if wanted.as_of is not None:  # which release that is may change: not cached
-            return json_bytes(await service.desk.run(lambda: compute(name, wanted, None)))
+    async def reply(name: str | None, wanted: QuestionRequest) -> ASGIResponse:
         served = service.serving.current
+
+        def compute() -> bytes:
+            chosen = models(wanted.as_of, served.answerer)
+            return msgspec.json.encode(checked(lambda: respond(chosen, name, wanted))[1])
+
+        if wanted.as_of is not None:  # which release that is may change: not cached
+            return json_bytes(await service.desk.run(compute))
         key = (served.serial, name, _canonical.encode(wanted))
-        found = service.desk.cached(key) or await service.desk.compute(
-            key, lambda: compute(name, wanted, served.answerer)
-        )
-        return json_bytes(found)
+        return json_bytes(service.desk.cached(key) or await service.desk.compute(key, compute))
 
     @get("/v1/questions", name="questions")
     async def questions() -> ASGIResponse:
@@ -96,6 +55,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
 
     @get("/v1/questions/{question:str}", name="ask")
     async def ask(request: Request[Any, Any, Any], question: FromPath[str]) -> ASGIResponse:
+        service.domain.question(question)
         return await reply(question, from_query(request))
 
     @post("/v1/questions/{question:str}", name="ask_with_body")
@@ -105,7 +65,27 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         service.domain.question(question)
         return await reply(question, await read(request, _decoder))
 
-    return [questions, ask, ask_with_body]
+    @post("/v1/query", name="query")
+    async def query(request: Request[Any, Any, Any]) -> ASGIResponse:
+        wanted = await read(request, _formula_decoder)
+        return await reply(None, wanted)
+
+    @post("/v1/questions/{question:str}/compare", name="compare")
+    async def compare_scenarios(
+        request: Request[Any, Any, Any], question: FromPath[str]
+    ) -> ASGIResponse:
+        service.domain.question(question)
+        wanted = await read(request, _compare_decoder)
+        current = service.serving.current.answerer
+
+        def compute() -> bytes:
+            chosen = models(wanted.as_of, current)
+            found = checked(lambda: compare(chosen, question, wanted, stored))[1]
+            return msgspec.json.encode(found)
+
+        return json_bytes(await service.desk.run(compute))
+
+    return [questions, ask, ask_with_body, query, compare_scenarios]
 
 
 def from_query(request: Request[Any, Any, Any]) -> QuestionRequest:

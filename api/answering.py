@@ -1,0 +1,156 @@
+"""One reply to a question or a formula, the same for HTTP and the command line."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from api.asking import arguments
+from api.errors import BeyondError
+from api.schemas import CompareRequest, FormulaRequest, QuestionRequest
+from worlds.answer import Answer
+from worlds.ask import Answerer
+from worlds.core.decide import Decision
+from worlds.core.explain import Explanation
+from worlds.core.newsvendor import Provision
+from worlds.scenario_runs import ScenarioComparison, compare_scenarios
+from worlds.scenarios import Scenario, ScenarioStore
+
+COMPARE_SECONDS = 10.0
+"""After so long no further scenario, and no further point of a range, is begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, with the explanation and the decision that were asked for."""
+
+    answer: Answer
+    explanation: Explanation | None
+    decision: Decision | Provision | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        content = self.answer.to_dict()
+        if self.explanation is not None:
+            content["explanation"] = self.explanation.to_dict()
+        if self.decision is not None:
+            content["decision"] = self.decision.to_dict()
+        return content
+
+
+def respond(answerer: Answerer, name: str | None, wanted: QuestionRequest) -> Reply:
+    """Answer a question by name or, where `wanted` has one, a formula.
+
+    Raises
+    ------
+    worlds.errors.WorldsError
+        What cannot be asked, and what would be right.
+    """
+    if isinstance(wanted, FormulaRequest):
+        answer = answerer.query(
+            wanted.formula,
+            unit=wanted.unit,
+            conditions=tuple(wanted.conditions),
+            error=wanted.error,
+            seconds=wanted.deadline,
+            **arguments(wanted),
+        )
+    else:
+        answer = answerer.ask(name or answerer.domain.questions[0].name, **arguments(wanted))
+    explanation = answer.explain(acts_at=wanted.acts_at) if wanted.explain else None
+    decision = None if wanted.decide is None else answer.decide(wanted.decide)
+    return Reply(answer, explanation, decision)
+
+
+def compare(
+    answerer: Answerer, name: str, wanted: CompareRequest, stored: ScenarioStore
+) -> ScenarioComparison:
+    """Compare scenarios, stored or part of the request, with the first of them.
+
+    Raises
+    ------
+    worlds.errors.WorldsError
+        What cannot be asked, and what would be right.
+    BeyondError
+        If it takes too long.
+    """
+    scenarios = [
+        stored.find(one)
+        if isinstance(one, str)
+        else Scenario(one.name, one.given, one.do, one.where, one.text)
+        for one in wanted.scenarios
+    ]
+    asks = Hurried(answerer, time.monotonic() + COMPARE_SECONDS)
+    return compare_scenarios(
+        asks, name, scenarios, coupling=wanted.coupling, threshold=wanted.threshold
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Hurried:
+    """Answers questions until a time, so that no comparison runs for ever."""
+
+    answerer: Answerer
+    until: float
+    clock: Callable[[], float] = time.monotonic
+
+    def ask(
+        self,
+        name: str,
+        *,
+        given: Mapping[str, object] | None = None,
+        do: Mapping[str, object] | None = None,
+        where: Mapping[str, str] | None = None,
+        threshold: float | str | None = None,
+    ) -> Answer:
+        """Answer a question.
+
+        Raises
+        ------
+        BeyondError
+            If the time is up.
+        """
+        if self.clock() >= self.until:
+            msg = (
+                f"the comparison takes longer than {COMPARE_SECONDS:g} seconds: compare fewer "
+                "scenarios, or give them fewer ranges"
+            )
+            raise BeyondError(msg)
+        return self.answerer.ask(name, given=given, do=do, where=where, threshold=threshold)
+
+
+def checked[T: Reply | ScenarioComparison](work: Callable[[], T]) -> tuple[T, dict[str, Any]]:
+    """Return what `work` finds and its JSON form, in which every number is finite.
+
+    Raises
+    ------
+    BeyondError
+        If numbers leave the range of floating-point numbers.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = work()
+            content: dict[str, Any] = found.to_dict()
+    except OverflowError as error:
+        raise BeyondError(_BEYOND) from error
+    if not finite(content):
+        raise BeyondError(_BEYOND)
+    return found, content
+
+
+_BEYOND = (
+    "the numbers grow beyond 1.8e308, the largest there is: "
+    "take fewer factors, smaller numbers or a larger unit"
+)
+
+
+def finite(content: object) -> bool:
+    """Return whether every number in a JSON form is finite."""
+    if isinstance(content, float):
+        return math.isfinite(content)
+    if isinstance(content, Mapping):
+        return all(finite(value) for value in content.values())
+    return all(finite(value) for value in content) if isinstance(content, list | tuple) else True
