@@ -28,6 +28,9 @@ SIZE_HALF_LIFE = 300.0
 """Observations after which one counts half for the size: how noisy things are drifts too."""
 WALK_HALF_LIFE = 30.0
 """Steps after which one counts half for the variance of the level."""
+REACH = 1.5
+CENTRE_HALF_LIFE = 400.0
+"""Observations after which one counts half for the mean that bounded counts would miss."""
 ROUNDS = 60
 TOLERANCE = 1e-4
 """Length of the gradient, in posterior standard deviations, at which the mode is reached."""
@@ -53,6 +56,9 @@ class Problem:
         Array (n,): weight of every observation when the size r is found.
     walk_recency
         Array (K - 1,): weight of every step when the variance of the level is found.
+    reach
+        Standard deviations beyond which a count pulls no harder at the effects; infinite for
+        the plain likelihood. A thing that goes viral says little about breeds or the level.
     """
 
     y: Floats
@@ -61,6 +67,7 @@ class Problem:
     levels: int
     recency: Floats
     walk_recency: Floats
+    reach: float = REACH
 
     @classmethod
     def of(
@@ -141,7 +148,36 @@ def fit(problem: Problem) -> Fitted:
         state = _newton(problem, state, precision, centre)
         if state.gradient < TOLERANCE:
             break
-    return state
+    return state if np.isinf(problem.reach) else _centred(problem, state)
+
+
+def _centred(problem: Problem, state: Fitted) -> Fitted:
+    shift, size = centring(problem, _means(problem, state))
+    effects = state.effects.copy()
+    effects[_level_slice(problem)] += shift
+    return replace(state, effects=effects, size=size)
+
+
+def centring(problem: Problem, mean: Floats) -> tuple[float, float]:
+    """Return the shift of the level that bounded counts miss, and the size around it.
+
+    With the shift the means add up to the counts, viral ones included: one number from many
+    observations.
+    """
+    weight = fading(len(mean), CENTRE_HALF_LIFE)
+    shift = float(np.log((weight @ problem.y + 0.5) / (weight @ mean + 0.5)))
+    return shift, negbin.likely_size(problem.y, mean * np.exp(shift), problem.recency)
+
+
+def tamed(problem: Problem, fitted: Fitted) -> Problem:
+    """Return the problem with counts cut where they would pull no harder, and no reach."""
+    mean = _means(problem, fitted)
+    cut = np.ceil(mean + problem.reach * np.sqrt(mean + mean**2 / fitted.size))
+    return replace(problem, y=np.minimum(problem.y, cut), reach=np.inf)
+
+
+def _means(problem: Problem, state: Fitted) -> Floats:
+    return np.asarray(np.exp(np.clip(problem.matrix @ state.effects, -30.0, 30.0)))
 
 
 def _start(problem: Problem) -> Fitted:
@@ -191,14 +227,13 @@ def _walk(levels: int) -> Floats:
 
 def _newton(problem: Problem, state: Fitted, precision: Floats, centre: float) -> Fitted:
     """Take one bounded Newton step on the expected information."""
-    eta = np.clip(problem.matrix @ state.effects, -30.0, 30.0)
-    mean = np.exp(eta)
+    mean = _means(problem, state)
     weight = negbin.information(mean, state.size)
     hessian = _gram(problem.matrix, weight) + precision
     pull = np.zeros_like(state.effects)
     pull[_level_slice(problem).start] = WEAK_PRECISION * centre
     gradient = (
-        problem.matrix.T @ negbin.score(problem.y, mean, state.size)
+        problem.matrix.T @ negbin.bounded_score(problem.y, mean, state.size, problem.reach)
         - precision @ state.effects
         + pull
     )
@@ -240,7 +275,7 @@ def _size(problem: Problem, state: Fitted, covariance: Floats) -> float:
     (Cox & Reid 1987, doi:10.1111/j.2517-6161.1987.tb01422.x). Without it the size is too large,
     because the means have been fitted to the same counts.
     """
-    mean = np.exp(np.clip(problem.matrix @ state.effects, -30.0, 30.0))
+    mean = _means(problem, state)
     weight = negbin.information(mean, state.size)
     sensitive = problem.recency * weight * (1 - weight / np.maximum(mean, 1e-300))
     adjustment = 0.5 * float((covariance * _gram(problem.matrix, sensitive)).sum())

@@ -8,7 +8,7 @@ A count with mean m and size r has variance m + m^2 / r. In terms of the log mea
 import numpy as np
 from scipy import optimize
 
-from worlds.core.distributions import Floats, negative_binomial_logpmf
+from worlds.core.distributions import Floats, negative_binomial_cdf, negative_binomial_logpmf
 
 SMALLEST_SIZE, LARGEST_SIZE = 0.02, 1e6
 """Sizes outside are not told apart from their ends: 1e6 is Poisson for every count here."""
@@ -22,6 +22,31 @@ def information(mean: Floats, size: float) -> Floats:
 def score(y: Floats, mean: Floats, size: float) -> Floats:
     """Return the derivative of the log likelihood with respect to the log mean."""
     return (y - mean) / (1 + mean / size)
+
+
+def bounded_score(y: Floats, mean: Floats, size: float, reach: float) -> Floats:
+    """Return a score in which counts beyond `reach` standard deviations pull no harder.
+
+    Counts are cut at c, and what cut counts have on average is taken off, so that the score is
+    zero on average where the model is right: E[min(Y, c)] = m F+(c - 1) + c (1 - F(c)), with F+
+    the distribution function of size r + 1 and mean m (r + 1) / r. (A Huber-type score,
+    Cantoni & Ronchetti 2001, doi:10.1198/016214501753209004.)
+
+    Parameters
+    ----------
+    y, mean
+        Arrays (n,).
+    size
+        Size of the negative binomial.
+    reach
+        Where counts are cut, in standard deviations above their mean; infinite: nowhere.
+    """
+    if not np.isfinite(reach):
+        return score(y, mean, size)
+    cut = np.ceil(mean + reach * np.sqrt(mean + mean**2 / size))
+    upto = negative_binomial_cdf(cut, mean, np.asarray(size))
+    tilted = negative_binomial_cdf(cut - 1, mean * (size + 1) / size, np.asarray(size + 1))
+    return (np.minimum(y, cut) - mean * tilted - cut * (1 - upto)) / (1 + mean / size)
 
 
 def loglik(y: Floats, mean: Floats, size: float, weight: Floats | None = None) -> float:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import optimize, sparse, stats
@@ -31,7 +33,7 @@ def penalised(task: hierarchy.Problem, found: hierarchy.Fitted, effects: np.ndar
 
 @pytest.mark.slowish
 def test_mode_maximises_the_posterior_as_written_down(rng: np.random.Generator) -> None:
-    task = problem(120, rng)
+    task = replace(problem(120, rng), reach=np.inf)
     found = hierarchy.fit(task)
     best = optimize.minimize(
         lambda effects: penalised(task, found, effects), found.effects * 0.9, method="BFGS"
@@ -96,6 +98,22 @@ def test_cox_reid_corrects_the_size_for_the_effects_that_were_fitted() -> None:
     error = np.std(found, ddof=1) / np.sqrt(12)
     assert abs(np.mean(found) - np.log(2)) < max(4 * error, 0.1)
     assert np.mean(plain) > np.log(2) + 0.15
+
+
+def test_what_goes_viral_moves_the_mean_but_not_the_effects(rng: np.random.Generator) -> None:
+    task = problem(800, rng)
+    wild = task.y.copy()
+    viral = np.flatnonzero(task.matrix.toarray()[:, 0] > 0.9)[::8]  # one label goes viral
+    wild[viral] *= 30
+    calm, robust, plain = (
+        hierarchy.fit(changed)
+        for changed in (task, replace(task, y=wild), replace(task, y=wild, reach=np.inf))
+    )
+    drift = [abs(found.effects[0] - calm.effects[0]) for found in (robust, plain)]
+    assert drift[0] < 0.5 * drift[1]
+    weight = hierarchy.fading(len(wild), hierarchy.CENTRE_HALF_LIFE)
+    mean = np.exp(task.matrix @ robust.effects)
+    assert weight @ mean == pytest.approx(weight @ wild, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,25 @@ def test_score_and_information_are_derivatives_of_the_likelihood(mean: float, si
     assert negbin.information(np.array(mean), size) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("reach", [0.5, 1.5, 4.0])
+@pytest.mark.parametrize(("mean", "size"), [(0.3, 2.0), (6.0, 0.8), (900.0, 2.5)])
+def test_bounded_scores_are_zero_on_average_and_bounded(
+    mean: float, size: float, reach: float
+) -> None:
+    k = np.arange(40_000.0)
+    pmf = stats.nbinom.pmf(k, size, size / (size + mean))
+    found = negbin.bounded_score(k, np.full(len(k), mean), size, reach)
+    assert pmf @ found == pytest.approx(0, abs=1e-7 * size)
+    assert found.max() == found[-1]
+    sd = np.sqrt(mean + mean**2 / size)
+    assert found.max() <= (reach * sd + 1 + mean) / (1 + mean / size)
+
+
+def test_without_bound_the_score_is_the_plain_one() -> None:
+    y, mean = np.array([0.0, 3, 50]), np.array([1.0, 4, 9])
+    assert negbin.bounded_score(y, mean, 2.0, np.inf) == pytest.approx(negbin.score(y, mean, 2.0))
+
+
 def test_likely_size_is_the_maximum_of_the_exact_likelihood(rng: np.random.Generator) -> None:
     mean = rng.uniform(2, 60, 400)
     y = draw(rng, mean, 1.8)

@@ -81,7 +81,7 @@ def _alternate(y: Floats, design: designs.Design) -> tuple[Effects, levels.Level
         expected = np.exp(design.matrix @ effects.mean)
         level = levels.best(y, expected, recency)
         mean = np.maximum(level.before[:-1] * expected, 1e-9)
-        size = negbin.moment_size(y, mean, recency)
+        size = negbin.likely_size(y, mean, recency)
         effects = _factors(y, mean, effects.mean, design, recency, size)
     return effects, level, size
 

@@ -2,7 +2,8 @@
 
 The reference route: minutes instead of a second, run only when asked for. What drifts (the size of
 the negative binomial and the step of the level) is held at the values of the fast route, which
-weighs the latest items most; effects, levels and the sds of groups of labels are sampled.
+weighs the latest items most; effects, levels and the sds of groups of labels are sampled. NUTS
+knows no bounded score: counts are cut where that would bound them.
 """
 
 from dataclasses import dataclass
@@ -46,13 +47,17 @@ class LearnedPymc:
         if known < LEAST:
             return Declined(self.name, f"{known} items with a known label; needs {LEAST}")
         made = prepare(items, spec, at, MOST)
-        held = hierarchy.fit(made.problem)
-        sampled = sample(made.problem, held, seed=int(rng.integers(2**31)))
+        tame = hierarchy.tamed(made.problem, hierarchy.fit(made.problem))
+        held = hierarchy.fit(tame)
+        sampled = sample(tame, held, seed=int(rng.integers(2**31)))
         columns = len(made.design.columns)
+        middle = np.exp(made.problem.matrix @ sampled.effects.mean(1))
+        shift, size = hierarchy.centring(made.problem, middle)
+        sampled.effects[columns:] += shift
         form = LogLinear(
             columns=("intercept", *made.design.columns),
             draws=level_first(sampled.effects, columns),
-            size=held.size,
+            size=size,
             group_sd={name: sampled.sd[name] for name in made.design.groups},
             tags=spec.tags,
             numbers=made.design.numbers,
