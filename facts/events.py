@@ -136,7 +136,7 @@ class RawBad:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
     """What became of one item, sent after it is durable.
 

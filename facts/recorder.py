@@ -159,10 +159,13 @@ class Recorder:
         bad = [item for item in items if isinstance(item, RawBad)]
         raw = self.memory.known_raw(bad) if bad else set()
         group = _Group(Plan(self.seq + 1, self.tx + 1, self.next_time()), known, raw)
+        if not bad and not self.memory.has_erased:
+            self._plan_events(events, hashes, group)
+            return group.plan
         hash_of = iter(hashes)
         for item in items:
             if isinstance(item, Event):
-                self._plan_event(item, next(hash_of), group)
+                self._plan_other(item, next(hash_of), group)
             else:
                 self._plan_raw(item, group)
         return group.plan
@@ -177,19 +180,21 @@ class Recorder:
         plan.others.append(item)
         plan.receipts.append(Receipt(item.source, item.id, "quarantined", item.reason, plan.tx))
 
-    def _plan_event(self, event: Event, hashed: int, group: _Group) -> None:
-        """Plan one event; most are new and refer to nothing, and take the short way."""
-        key, plan, memory = (event.source, event.id), group.plan, self.memory
-        plain = event.refers is None and key not in group.known and key not in group.fresh
-        if plain and key not in memory.standing.nodes and not memory.has_erased:
-            group.fresh[key] = len(plan.events)
+    def _plan_events(self, events: Sequence[Event], hashes: list[int], group: _Group) -> None:
+        """Plan events; most are new and refer to nothing, and take the short way."""
+        plan, known, fresh, nodes = group.plan, group.known, group.fresh, self.memory.standing.nodes
+        tx, rows, names, receipts = plan.tx, plan.events, plan.attributes, plan.receipts
+        for event, hashed in zip(events, hashes, strict=True):
+            key = (event.source, event.id)
+            if event.refers is not None or key in known or key in fresh or key in nodes:
+                self._plan_other(event, hashed, group)
+                continue
+            fresh[key] = len(rows)
             for attribute in event.attributes:
-                plan.events.append(event)
-                plan.attributes.append(attribute)
+                rows.append(event)
+                names.append(attribute)
             plan.hashes.append(hashed)
-            plan.receipts.append(Receipt(*key, "accepted", None, plan.tx))
-            return
-        self._plan_other(event, hashed, group)
+            receipts.append(Receipt(event.source, event.id, "accepted", None, tx))
 
     def _plan_other(self, event: Event, hashed: int, group: _Group) -> None:
         """Plan an event that refers, is referred to, or may be known."""

@@ -85,7 +85,7 @@ def check(history: list[tuple[int, list[Event]]], reopen_at: int, folder: Path) 
         store.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(groups, st.integers(0, 5))
 def test_as_of_reads_agree_with_the_model(
     history: list[tuple[int, list[Event]]], reopen_at: int
@@ -94,8 +94,19 @@ def test_as_of_reads_agree_with_the_model(
         check(history, reopen_at, Path(folder))
 
 
+@pytest.mark.slowish
+@settings(max_examples=80, deadline=None)
+@given(groups, st.integers(0, 5))
+def test_as_of_reads_agree_with_the_model_over_more_histories(
+    history: list[tuple[int, list[Event]]], reopen_at: int
+) -> None:
+    with TemporaryDirectory() as folder:
+        check(history, reopen_at, Path(folder))
+
+
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@pytest.mark.timeout(3600)
+@settings(max_examples=1000, deadline=None)
 @given(groups, st.integers(0, 5))
 def test_as_of_reads_agree_with_the_model_over_many_histories(
     history: list[tuple[int, list[Event]]], reopen_at: int

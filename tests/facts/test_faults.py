@@ -84,6 +84,7 @@ def test_five_killed_writers_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 def test_two_hundred_killed_writers_lose_nothing(tmp_path: Path) -> None:
     counts = []
     for seed in range(200):
