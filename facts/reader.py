@@ -13,21 +13,28 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facts.conditions import (
+    FACTS,
+    aware,
+    in_order,
+    with_zones,
+    without,
+)
+from facts.conditions import (
+    columns as checked_columns,
+)
+from facts.conditions import (
+    where as where_of,
+)
 from facts.errors import QueryError
 from facts.layout import CORRECT, LOG, OP_NAMES, QUARANTINE, RELEASE
 from facts.logread import LogReader, bound_time
 from facts.mark import OPTIONAL
 from facts.sql import hidden_seqs, run_sql
-from facts.times import micros, moment_of
+from facts.times import moment_of
 from facts.values import Categorical, Value, value_from_cells
 from facts.values.base import Cells
 
-FACTS = (
-    *("seq", "tx", "entity", "attribute", "kind"),
-    *Cells._fields,
-    *("valid_from", "valid_to", "recorded_at", "source", "id", "choice", "extra"),
-)
-UTC_TIME = pa.timestamp("us", "UTC")
 CHOICE = "choice:"
 REMEMBERED = 8
 
@@ -65,7 +72,7 @@ class Reader(LogReader):
             Only facts that hold at some time in ``[valid_from, valid_to)``. For what holds at one
             moment see ``at``.
         columns : sequence of str, optional
-            Only these columns; default: all of ``facts.reader.FACTS``.
+            Only these columns; default: all of ``facts.conditions.FACTS``.
 
         Returns
         -------
@@ -77,9 +84,9 @@ class Reader(LogReader):
         QueryError
             A time has no zone, or a column is unknown.
         """
-        chosen = _columns(columns)
+        chosen = checked_columns(columns)
         known = self._known_at(as_of)
-        where, bound = _where(known, attribute, valid_from, valid_to)
+        where, bound = where_of(known, attribute, valid_from, valid_to)
         read = [c for c in chosen if c != "seq"]
         if entity is not None:
             where, bound = f"ekey = ?::UBIGINT AND {where}", [self._entity_key(entity), *bound]
@@ -94,14 +101,14 @@ class Reader(LogReader):
             f"SELECT {', '.join(['seq', *read])} FROM log WHERE {where}",  # noqa: S608 from FACTS
             bound,
         )
-        table = _in_order(table) if entity is None else _without(table, hidden)
+        table = in_order(table) if entity is None else without(table, hidden)
         for name in empty:
             nulls = pa.nulls(table.num_rows, LOG.field(name).type)
             table = table.append_column(name, nulls)
         if entity is not None and "entity" in chosen:
             names = pa.repeat(pa.scalar(entity), table.num_rows)
             table = table.append_column("entity", names)
-        return _with_zones(table.select(chosen))
+        return with_zones(table.select(chosen))
 
     def at(
         self,
@@ -123,7 +130,7 @@ class Reader(LogReader):
         as_of, entity, attribute
             As for ``facts``.
         """
-        moment = _aware("valid", valid)
+        moment = aware("valid", valid)
         after = moment_of(moment + 1)
         table = self.facts(
             as_of=as_of, entity=entity, attribute=attribute, valid_from=valid, valid_to=after
@@ -167,7 +174,7 @@ class Reader(LogReader):
             [CORRECT, bound_time(known), CHOICE],
         )
         found: dict[str, tuple[datetime, Categorical]] = {}
-        for row in _without(table, self._hidden(known)).to_pylist():
+        for row in without(table, self._hidden(known)).to_pylist():
             name, value = row["entity"].removeprefix(CHOICE), fact_value(row)
             if isinstance(value, Categorical):
                 before = found.get(name)
@@ -200,8 +207,8 @@ class Reader(LogReader):
             names = ", ".join(r[0] for r in self._rows("SELECT name FROM rollups ORDER BY 1"))
             msg = f"no roll-up {name!r}; declared are: {names or 'none'}"
             raise QueryError(msg)
-        low = -(2**62) if valid_from is None else _aware("valid_from", valid_from)
-        high = 2**62 if valid_to is None else _aware("valid_to", valid_to)
+        low = -(2**62) if valid_from is None else aware("valid_from", valid_from)
+        high = 2**62 if valid_to is None else aware("valid_to", valid_to)
         table = self._table(
             "SELECT bucket, dim, sum(n) AS n, sum(total) AS total, sum(squares) AS squares,"
             " sum(sum_var) AS sum_var FROM rollup"
@@ -209,7 +216,7 @@ class Reader(LogReader):
             " GROUP BY bucket, dim HAVING sum(n) > 1e-9 ORDER BY bucket, dim",
             [name, bound_time(self._known_at(as_of)), bound_time(low), bound_time(high)],
         )
-        return _with_zones(table)
+        return with_zones(table)
 
     def entities(self, prefix: str = "", *, as_of: datetime | None = None) -> list[str]:
         """Return the entities with recorded facts whose name starts with a prefix, sorted."""
@@ -297,7 +304,7 @@ class Reader(LogReader):
             f"SELECT * FROM log WHERE {where} ORDER BY seq",  # noqa: S608 names from above
             list(asked.values()),
         )
-        rows = _with_zones(table).to_pylist()
+        rows = with_zones(table).to_pylist()
         refer = self._rows(
             "SELECT refers_source, refers_id, seq, op FROM log WHERE op IN (1, 2)"
             " AND refers_id IN (SELECT unnest(?)) ORDER BY seq",
@@ -348,67 +355,4 @@ class Reader(LogReader):
         known = self._known_at(as_of)
         with self._cursor() as con:
             found = run_sql(con, query, params, known, self._mark().shown_again, seconds)
-        return _with_zones(found)
-
-
-def _without(table: pa.Table, hidden: NDArray[np.int64]) -> pa.Table:
-    """Return the rows of a small table that are not hidden."""
-    seq = table.column("seq").to_numpy()
-    if len(hidden) == 0 or len(seq) == 0:
-        return table
-    at = np.minimum(np.searchsorted(hidden, seq), len(hidden) - 1)
-    keep = hidden[at] != seq
-    return table if keep.all() else table.filter(pa.array(keep))
-
-
-def _in_order(table: pa.Table) -> pa.Table:
-    """Return a table in the order recorded, which an anti-join usually keeps."""
-    seq = table.column("seq").to_numpy()
-    return table if np.all(seq[1:] > seq[:-1]) else table.sort_by("seq")
-
-
-def _columns(columns: Sequence[str] | None) -> list[str]:
-    chosen = list(columns) if columns is not None else list(FACTS)
-    for name in chosen:
-        if name not in FACTS:
-            msg = f"unknown column {name!r}; known are {', '.join(FACTS)}"
-            raise QueryError(msg)
-    return chosen
-
-
-def _where(
-    known: int,
-    attribute: str | Sequence[str] | None,
-    valid_from: datetime | None,
-    valid_to: datetime | None,
-) -> tuple[str, list[Any]]:
-    parts = [f"op <= {CORRECT} AND recorded_at <= ?"]
-    bound: list[Any] = [bound_time(known)]
-    if isinstance(attribute, str):
-        parts.append("attribute = ?")
-        bound.append(attribute)
-    elif attribute is not None:
-        names = list(attribute)
-        parts.append(f"attribute IN ({', '.join('?' * len(names))})" if names else "false")
-        bound += names
-    if valid_to is not None:
-        parts.append("valid_from < ?")
-        bound.append(bound_time(_aware("valid_to", valid_to)))
-    if valid_from is not None:
-        parts.append("(valid_to IS NULL OR valid_to > ?)")
-        bound.append(bound_time(_aware("valid_from", valid_from)))
-    return " AND ".join(parts), bound
-
-
-def _aware(name: str, moment: datetime) -> int:
-    if moment.tzinfo is None:
-        msg = f"{name} needs a time zone; got {moment!r}"
-        raise QueryError(msg)
-    return micros(moment)
-
-
-def _with_zones(table: pa.Table) -> pa.Table:
-    for i, field in enumerate(table.schema):
-        if pa.types.is_timestamp(field.type) and field.type.tz is None:
-            table = table.set_column(i, field.name, table.column(i).cast(UTC_TIME))
-    return table
+        return with_zones(found)
