@@ -88,6 +88,7 @@ def test_asking_without_a_release_is_degraded() -> None:
     assert "Degraded" in run("ask", "pupdates_next_hour").output
 
 
+@pytest.mark.slowish
 def test_asking_from_the_files() -> None:
     release = publish(Path("var"))
     found = run_json(
@@ -109,6 +110,7 @@ def test_an_answer_for_people() -> None:
     assert text.count("learned") >= 3
 
 
+@pytest.mark.slowish
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -169,6 +171,7 @@ def test_models_for_people_and_programs() -> None:
     assert "historical" in run("models").output
 
 
+@pytest.mark.slowish
 def test_importing_and_looking(home: Path) -> None:
     (home / "t.csv").write_text(TABLE)
     (home / "map.toml").write_text(MAPPING)

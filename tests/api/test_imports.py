@@ -22,6 +22,7 @@ def loaded(code: str, names: tuple[str, ...]) -> str:
     return done.stderr.strip()
 
 
+@pytest.mark.slowish
 def test_serving_leaves_learning_and_its_libraries_out() -> None:
     assert loaded("import api.app, api.server", (*HEAVY, "worlds.learn")) == ""
 

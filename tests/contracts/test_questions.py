@@ -49,6 +49,7 @@ def test_it_refers_to_declared_quantities_of_the_right_role(
             assert question.unit == units[name]
 
 
+@pytest.mark.slowish
 @every_question
 def test_it_is_answered_before_anything_was_learned(
     domain: Domain, question: Question, tmp_path: Path

@@ -76,6 +76,7 @@ def test_any_flipped_byte_of_a_segment_is_found(filled: Store, folder: Path) -> 
     assert verify(None, folder).ok
 
 
+@pytest.mark.slowish
 def test_any_flipped_byte_of_the_manifest_is_found(filled: Store, folder: Path) -> None:
     path = folder / "manifest.jsonl"
     good = path.read_bytes()

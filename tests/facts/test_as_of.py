@@ -85,6 +85,7 @@ def check(history: list[tuple[int, list[Event]]], reopen_at: int, folder: Path) 
         store.close()
 
 
+@pytest.mark.slowish
 @settings(max_examples=12, deadline=None)
 @given(groups, st.integers(0, 5))
 def test_as_of_reads_agree_with_the_model(
@@ -187,6 +188,7 @@ def test_a_circle_of_corrections_goes_to_quarantine(store: Store) -> None:
     assert numbers(store) == [1]
 
 
+@pytest.mark.slowish
 def test_a_long_chain_of_corrections_is_followed(store: Store) -> None:
     chain = [likes("0", 0)]
     chain += [likes(str(i), i, op="correct", refers=("app", str(i - 1))) for i in range(1, 900)]

@@ -92,6 +92,7 @@ def test_sums_are_mixed_over_the_worlds_of_a_choice() -> None:
     assert rate.mean() == pytest.approx(answer.mean() / 4)
 
 
+@pytest.mark.slowish
 @pytest.mark.parametrize("kind", ["whole", "real", "uncertain", "cumulants"])
 def test_many_worlds_at_once_agree_with_one_by_one(
     kind: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch

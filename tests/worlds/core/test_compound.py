@@ -90,6 +90,7 @@ def test_the_product_of_means_is_not_the_sum() -> None:
     assert total.var() > 2 * product.var()
 
 
+@pytest.mark.slowish
 def test_large_sums_agree_with_simulation(rng: np.random.Generator) -> None:
     parts = tuple(CountMixture.of([8000.0 * f, 40000.0 * f], [1.6, 0.8]) for f in (0.8, 1.3))
     severity = Severity(np.array([0.4, 0.6]), parts)

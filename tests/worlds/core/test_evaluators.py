@@ -72,6 +72,7 @@ def test_products_agree_with_adaptive_quadrature(
     assert law.mean() == pytest.approx(x[1].mean() * y[1].mean(), rel=1e-6)
 
 
+@pytest.mark.slowish
 def test_chains_agree_with_adaptive_quadrature() -> None:
     law = chain([(1, U[0]), (1, T[0]), (-1, L[0])])
     inner = product(U[0], T[0])
@@ -128,6 +129,7 @@ def test_many_discrete_terms_are_convolved() -> None:
     np.testing.assert_allclose(law.cdf(np.arange(201)), np.cumsum(pmf), atol=1e-12)
 
 
+@pytest.mark.slowish
 def test_a_thousand_terms_are_added_within_the_stated_error() -> None:
     """Gamma terms of one scale add up to a gamma: a closed form to compare with."""
     shapes = 0.5 + np.arange(300) % 5

@@ -126,6 +126,7 @@ CASES: list[tuple[str, Callable[[dict[str, Floats]], Floats]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slowish
 @pytest.mark.parametrize(("formula", "reference"), CASES, ids=[text for text, _ in CASES])
 def test_formulas_agree_with_simulation_of_everything(
     formula: str, reference: Callable[[dict[str, Floats]], Floats]
@@ -186,6 +187,7 @@ def test_conditions_on_choices_and_ranges_follow_bayes() -> None:
     assert solve(MODEL, "x", given={"season": "peak"}).mean() == pytest.approx(5)
 
 
+@pytest.mark.slowish
 @pytest.mark.parametrize(
     ("formula", "condition", "holds"),
     [
@@ -384,6 +386,7 @@ def test_a_million_worlds_of_points_are_one_array() -> None:
     assert outcome.missing == pytest.approx(1 - sum(w.weight for w in outcome.worlds))
 
 
+@pytest.mark.slowish
 def test_more_worlds_than_can_be_listed_state_the_missing_probability() -> None:
     n = 30
     text = "max(" + ", ".join(f"f{i}" for i in range(n)) + ")"
@@ -394,6 +397,7 @@ def test_more_worlds_than_can_be_listed_state_the_missing_probability() -> None:
     assert 0 < outcome.error < 0.7
 
 
+@pytest.mark.slowish
 def test_independent_terms_over_many_worlds_are_added_up() -> None:
     n = 24
     outcome = solve(facts(n, lambda i: Uniform(i, i + 2)), " + ".join(f"f{i}" for i in range(n)))
@@ -408,6 +412,7 @@ def test_independent_terms_over_many_worlds_are_added_up() -> None:
         assert abs(float(outcome.cdf(q)) - (draws <= q).mean()) < 4.5 * 0.5 / 447 + outcome.error
 
 
+@pytest.mark.slowish
 def test_what_shares_quantities_over_many_worlds_is_drawn() -> None:
     n = 12
     text = "max(" + ", ".join(f"f{i} + y" for i in range(n)) + ") * (f1 + 1)"

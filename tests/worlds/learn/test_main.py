@@ -51,6 +51,7 @@ def test_the_report_is_json_on_standard_output(
     assert current in capsys.readouterr().out  # the same facts: the same release
 
 
+@pytest.mark.slowish
 def test_an_export_is_learned_from_while_somebody_owns_the_facts(
     var: Path, tmp_path: Path, owned: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
