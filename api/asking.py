@@ -1,17 +1,18 @@
 """Questions as people write them: pairs such as ``pupdates=x2``, times, thresholds. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from api.errors import RequestError, TimeError
-from api.schemas import QuestionRequest, Times
+from api.schemas import FormulaRequest, QuestionRequest, Times
 
 _PAIR = re.compile(r"\s*([^=<>*\s]+)\s*(?:=\s*|(?=[<>*]))(.*?)\s*", re.DOTALL)
 _TIMES = re.compile(r"[x*]\s*(\S+)|(\S+)\s*x")
+_RANGE = re.compile(r"([x*]?)\s*(\S+?)\s*\.\.\s*([^\s:]+?)(?::([a-z-]+))?")
 _COMPARED = re.compile(r"[<>]")
 
 
@@ -86,6 +87,51 @@ def do_pairs(texts: Iterable[str]) -> dict[str, float | Times]:
     return changes
 
 
+def scenario_do_pairs(texts: Iterable[str]) -> dict[str, Any]:
+    """Read interventions of a scenario, over a range too: ``x1.2..2``, ``500..800``.
+
+    A range ends in ``:log-uniform`` where that is the prior.
+    """
+    changes: dict[str, Any] = {}
+    for text in texts:
+        key, value = pair(text, "do")
+        found = _RANGE.fullmatch(value)
+        if found is None:
+            changes[key] = msgspec.to_builtins(do_pairs([text])[key])
+            continue
+        factor, low, high, prior = found.groups()
+        ends = [_number(low, "do"), _number(high, "do")]
+        changes[key] = {"times" if factor else "between": ends}
+        if prior:
+            changes[key]["prior"] = prior
+    return changes
+
+
+def decide_pairs(texts: Sequence[str]) -> dict[str, Any] | None:
+    """Read a decision: ``service_level=0.99``, ``capacities=500,800``, or one JSON object.
+
+    Raises
+    ------
+    RequestError
+        If it is neither.
+    """
+    if not texts:
+        return None
+    if len(texts) == 1 and texts[0].lstrip().startswith("{"):
+        try:
+            return msgspec.json.decode(texts[0], type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise RequestError("decide is not a JSON object", [("decide", str(error))]) from None
+    decision: dict[str, Any] = {}
+    for text in texts:
+        key, value = pair(text, "decide")
+        listed = [_number(part, "decide") for part in value.split(",")]
+        decision[key] = listed if key == "capacities" else listed[0]
+        if key != "capacities" and len(listed) > 1:
+            raise RequestError(f"{key} takes one number", [("decide", f"got {value[:60]!r}")])
+    return decision
+
+
 def where_pairs(texts: Iterable[str]) -> dict[str, str]:
     """Read restrictions: ``breed=pug``."""
     return dict(pair(text, "where") for text in texts)
@@ -109,8 +155,16 @@ def from_pairs(
     do: Iterable[str] = (),
     where: Iterable[str] = (),
     as_of: str | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> QuestionRequest:
     """Build a request from texts, as a query string or a command line has them.
+
+    Parameters
+    ----------
+    threshold, levels, given, do, where, as_of
+        Parts of a question.
+    more
+        Other fields as they are; with a formula it is a `FormulaRequest`.
 
     Raises
     ------
@@ -123,14 +177,18 @@ def from_pairs(
         "do": {k: msgspec.to_builtins(v) for k, v in do_pairs(do).items()},
         "where": where_pairs(where),
         "as_of": as_of,
+        **(more or {}),
     }
+    kind = FormulaRequest if "formula" in raw else QuestionRequest
     chosen = [_number(str(level), "level") for level in levels]
     if chosen:
         raw["levels"] = chosen
     try:
-        return msgspec.convert(raw, QuestionRequest)
+        return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise RequestError("the question cannot be read", [("question", str(error))]) from None
+        wrong, _, place = str(error).partition(" - at `$")
+        field = place.rstrip("`").lstrip(".") or "question"
+        raise RequestError("the question cannot be read", [(field, wrong)]) from None
 
 
 def arguments(request: QuestionRequest) -> Mapping[str, Any]:

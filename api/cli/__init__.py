@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "run": "Prepare facts, learn, answer the main question, serve.",
     "ask": "Ask a question across the possible worlds.",
+    "scenarios": "Keep what is assumed under a name, and compare it.",
     "predict": "Predict what one thing will bring.",
     "import": "Import a table of facts.",
     "facts": "Look at facts and at what could not be understood.",

@@ -1,56 +1,107 @@
 """``worlds ask``: from the published files, without a server and without the database."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
-from api.asking import arguments, from_pairs, known_time
+from api.answering import checked, respond
+from api.asking import decide_pairs, from_pairs, known_time
 from api.cli import common
-from api.cli.show import show_answer
-from api.errors import MissingError
+from api.cli.show import show_answer, show_part
+from api.errors import MissingError, RequestError
+from api.settings import Settings
 from worlds.ask import Answerer
+from worlds.domain import Domain
+
+EPILOG = """\b
+Example: what if twice as much is posted?
+    worlds ask likes_next_hour --threshold 1000 --do pupdates=x2 --where breed=pug
+Example: a formula
+    worlds ask --formula "sum(likes_per_pupdate, pupdates) * 0.02" --unit EUR
+Example: where does the width come from, and what suffices in 99 of 100 cases?
+    worlds ask likes_next_hour --explain --decide service_level=0.99
+Example: which of three capacities?
+    worlds ask --decide capacities=500,800,1200 --decide unit_cost=1 --decide shortfall_cost=5
+"""
 
 
-@click.command(
-    epilog="Example: worlds ask likes_next_hour --threshold 1000 --do pupdates=x2 --where breed=pug"
-)
+@click.command(epilog=EPILOG)
 @click.argument("question", required=False)
+@click.option("--formula", metavar="TEXT", help="Ask this instead of a question.")
+@click.option("--unit", metavar="TEXT", help="Unit of the formula. [default: found]")
 @click.option("--threshold", metavar="NUMBER", help='1000 or "> 1000".')
 @click.option("--level", "levels", multiple=True, type=float, help="Level of an interval.")
 @click.option("--given", multiple=True, metavar="K=V", help="pupdates=learned, pupdates>=3.")
+@click.option("--condition", "conditions", multiple=True, metavar="TEXT", help="a > b; formulas.")
 @click.option("--do", multiple=True, metavar="K=V", help="pupdates=9000 or pupdates=x2.")
 @click.option("--where", multiple=True, metavar="K=V", help="breed=pug.")
 @click.option("--as-of", metavar="TIME", help="Answer with what was known then.")
+@click.option("--error", type=float, help="Error of a probability that will do. [default: 1e-5]")
+@click.option("--deadline", type=float, help="Seconds for a formula. [default: 5]")
+@click.option("--explain", is_flag=True, help="Say where the width comes from.")
+@click.option("--acts-at", type=float, help="Probability of the threshold at which you act.")
+@click.option("--decide", multiple=True, metavar="K=V", help="service_level=0.99, or JSON.")
 @common.options
 def command(
     question: str | None,
-    threshold: str | None,
-    levels: tuple[float, ...],
-    given: tuple[str, ...],
-    do: tuple[str, ...],
-    where: tuple[str, ...],
-    as_of: str | None,
     as_json: bool,
     var: str | None,
     domain: str | None,
+    explain: bool,
+    acts_at: float | None,
+    decide: tuple[str, ...],
+    **parts: Any,
 ) -> None:
-    """Ask QUESTION (the domain's first where left out) across the possible worlds."""
+    """Ask QUESTION (the domain's first where left out) or a formula across the worlds."""
     chosen = common.settings(var=var, domain=domain)
     known = common.find_domain(chosen)
-    wanted = from_pairs(
-        threshold=threshold, levels=levels, given=given, do=do, where=where, as_of=as_of
-    )
-    models = common.answerer(chosen, known)
-    moment = known_time(wanted.as_of, datetime.now(UTC))
-    if moment is not None:
-        store = common.snapshots(chosen, known)
-        release = store.as_of(moment)
-        if release is None:
-            raise MissingError(f"nothing had been learned as of {moment.isoformat()}")
-        models = Answerer.load(known, store, release)
-    answer = models.ask(question or known.questions[0].name, **arguments(wanted))
-    content = answer.to_dict()
+    more = {"explain": explain, "acts_at": acts_at, "decide": decide_pairs(decide)}
+    wanted = from_pairs(**_split(question, parts, more))
+    models = answerer(chosen, known, wanted.as_of)
+    reply, content = checked(lambda: respond(models, question, wanted))
     if as_json:
         common.print_json(content)
-    else:
-        show_answer(answer, content)
+        return
+    show_answer(reply.answer, content)
+    show_part("Why", reply.explanation)
+    show_part("Decision", reply.decision)
+
+
+def _split(question: str | None, parts: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `from_pairs`; what belongs to formulas needs one.
+
+    Raises
+    ------
+    RequestError
+        If there is a question and a formula, or an option of formulas without one.
+    """
+    own = {name: parts.pop(name) for name in ("unit", "error", "deadline")}
+    formula, conditions = parts.pop("formula"), parts.pop("conditions")
+    own = {name: value for name, value in own.items() if value is not None}
+    if formula is None:
+        if stray := [f"--{name}" for name in own] + ["--condition"] * bool(conditions):
+            raise RequestError(f"{', '.join(stray)} needs --formula")
+        return {**parts, "more": more}
+    if question is not None:
+        raise RequestError(f"ask {question!r} or --formula, not both")
+    fields = {"formula": formula, "conditions": list(conditions), **own}
+    return {**parts, "more": {**more, **fields}}
+
+
+def answerer(chosen: Settings, known: Domain, as_of: str | None) -> Answerer:
+    """Return the models in force, or those of a time in the past.
+
+    Raises
+    ------
+    MissingError
+        If nothing had been learned by then.
+    """
+    moment = known_time(as_of, datetime.now(UTC))
+    if moment is None:
+        return common.answerer(chosen, known)
+    store = common.snapshots(chosen, known)
+    release = store.as_of(moment)
+    if release is None:
+        raise MissingError(f"nothing had been learned as of {moment.isoformat()}")
+    return Answerer.load(known, store, release)

@@ -1,7 +1,7 @@
 """Answers, predictions and models in a terminal."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -44,6 +44,22 @@ def show_answer(answer: Answer, content: Mapping[str, Any]) -> None:
     out.print(f"  {amount(low)} {line} {amount(high)} {content['unit']}")
     out.print(Text(content["sentence"], style="bold"))
     out.print(origin(content))
+
+
+class Told(Protocol):
+    """Whatever has tables for a terminal."""
+
+    def text(self) -> str:
+        """Return them."""
+        ...
+
+
+def show_part(title: str, part: Told | None) -> None:
+    """Print a part of an answer, if it was asked for."""
+    if part is not None:
+        out.print()
+        out.print(Text(title, style="bold"))
+        out.print(Text(part.text()), soft_wrap=True)
 
 
 def header(content: Mapping[str, Any]) -> str:

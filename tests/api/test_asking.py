@@ -2,9 +2,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.asking import do_pairs, from_pairs, given_pairs, known_time, pair, parse_time
+from api.asking import (
+    decide_pairs,
+    do_pairs,
+    from_pairs,
+    given_pairs,
+    known_time,
+    pair,
+    parse_time,
+    scenario_do_pairs,
+)
 from api.errors import RequestError, TimeError
-from api.schemas import Times
+from api.schemas import FormulaRequest, QuestionRequest, Times
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -64,3 +73,54 @@ def test_levels_must_be_levels() -> None:
     for level in ("0", "1", "2", "-1", "nan", "x"):
         with pytest.raises(RequestError):
             from_pairs(levels=[level])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a=x2", {"times": 2.0}),
+        ("a=7", 7.0),
+        ("a=x1.2..2", {"times": [1.2, 2.0]}),
+        ("a=500..800", {"between": [500.0, 800.0]}),
+        ("a=.5 .. 0.8", {"between": [0.5, 0.8]}),
+        ("a=x1..2:log-uniform", {"times": [1.0, 2.0], "prior": "log-uniform"}),
+    ],
+)
+def test_scenarios_take_ranges(text: str, found: object) -> None:
+    assert scenario_do_pairs([text]) == {"a": found}
+
+
+@pytest.mark.parametrize("text", ["a=1..x", "a=x..2", "a=1..2..3", "a=..", "a=1..nan"])
+def test_ranges_have_two_ends(text: str) -> None:
+    with pytest.raises(RequestError, match="number"):
+        scenario_do_pairs([text])
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        ([], None),
+        (["service_level=0.99"], {"service_level": 0.99}),
+        (
+            ["capacities=500,800", "shortfall_cost=5"],
+            {"capacities": [500, 800], "shortfall_cost": 5},
+        ),
+        (['{"options": [{"capacity": 3}]}'], {"options": [{"capacity": 3}]}),
+    ],
+)
+def test_decisions_are_read(texts: list[str], found: object) -> None:
+    assert decide_pairs(texts) == found
+
+
+@pytest.mark.parametrize("texts", [["a"], ["a=b"], ["unit_cost=1,2"], ["{"], ['{"a": NaN}']])
+def test_decisions_that_cannot_be_read_are_refused(texts: list[str]) -> None:
+    with pytest.raises(RequestError):
+        decide_pairs(texts)
+
+
+def test_a_formula_makes_another_request() -> None:
+    assert type(from_pairs()) is QuestionRequest
+    assert from_pairs(more={"formula": "a"}) == FormulaRequest(formula="a")
+    with pytest.raises(RequestError) as caught:
+        from_pairs(more={"formula": "a", "deadline": -1})
+    assert caught.value.fields[0][0] == "deadline"

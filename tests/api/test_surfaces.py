@@ -1,0 +1,146 @@
+"""Python, HTTP and the command line give the same numbers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from api.cli import worlds
+from tests.api.building import publish
+from tests.api.conftest import Client, client_of
+from worlds.query import Query, Worlds, open_worlds
+
+TOTAL = "sum(likes_per_pupdate, pupdates)"
+
+
+@pytest.fixture(scope="module")
+def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    var = tmp_path_factory.mktemp("surfaces") / "var"
+    publish(var)
+    return var
+
+
+@pytest.fixture(scope="module")
+def client(var: Path) -> Iterator[Client]:
+    with client_of(var) as client:
+        yield client
+
+
+@pytest.fixture
+def opened(var: Path) -> Worlds:
+    return open_worlds(var / "sniffable")
+
+
+def run(var: Path, *arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(worlds, [*arguments, "--var", str(var)])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def as_json(content: object) -> Any:
+    return json.loads(json.dumps(content))
+
+
+def same(plan: Query, by_http: dict[str, Any], by_command: dict[str, Any]) -> None:
+    assert by_http == by_command
+    by_python = plan.answer.to_dict()
+    for key in ("worlds", "mean", "sd", "median", "intervals", "unit", "error_bound", "models"):
+        assert by_http[key] == by_python[key], key
+
+
+def test_a_question(client: Client, var: Path, opened: Worlds) -> None:
+    plan = opened.ask("likes_next_hour").given(pupdates=">=5").do(likes_per_pupdate={"times": 2})
+    body = {
+        "given": {"pupdates": ">=5"},
+        "do": {"likes_per_pupdate": {"times": 2}},
+        "where": {"breed": "pug"},
+        "threshold": 1000,
+        "explain": True,
+        "acts_at": 0.1,
+        "decide": {"service_level": 0.99},
+    }
+    by_http = client.post("/v1/questions/likes_next_hour", json=body).json()
+    line = (
+        "ask likes_next_hour --given pupdates>=5 --do likes_per_pupdate=x2 --where breed=pug "
+        "--threshold 1000 --explain --acts-at 0.1 --decide service_level=0.99 --json"
+    )
+    by_command = json.loads(run(var, *line.split()).stdout)
+    plan = plan.where(breed="pug")
+    same(plan, by_http, by_command)
+    assert by_http["exceedance"]["prob"] == float(plan.prob("> 1000"))
+    assert by_http["explanation"] == as_json(plan.answer.explain(1000, acts_at=0.1).to_dict())
+    assert by_http["decision"] == as_json(plan.decide(service_level=0.99).to_dict())
+
+
+def test_a_formula(client: Client, var: Path, opened: Worlds) -> None:
+    formula = f"over({TOTAL}, 300) * 0.02"
+    body = {"formula": formula, "unit": "EUR", "conditions": ["pupdates > 5"], "explain": True}
+    by_http = client.post("/v1/query", json=body).json()
+    parts = ("--formula", formula, "--unit", "EUR", "--condition", "pupdates > 5", "--explain")
+    by_command = json.loads(run(var, "ask", *parts, "--json").stdout)
+    plan = opened.query(formula, unit="EUR").given("pupdates > 5")
+    same(plan, by_http, by_command)
+    assert by_http["explanation"] == as_json(plan.explain().to_dict())
+
+
+def test_scenarios(client: Client, var: Path, opened: Worlds) -> None:
+    line = "scenarios save growth --do pupdates=x1.2..2 --where breed=pug --json"
+    saved = json.loads(run(var, *line.split()).stdout)
+    assert client.get("/v1/scenarios/growth").json() == saved
+    assert opened.scenarios.find("growth").to_json() == saved
+    url = "/v1/questions/likes_next_hour/compare"
+    by_http = client.post(url, json={"scenarios": ["growth"]}).json()
+    by_command = json.loads(run(var, "scenarios", "compare", "growth", "--json").stdout)
+    assert by_http == by_command
+    assert by_http == as_json(opened.compare("likes_next_hour", ["growth"]).to_dict())
+    assert saved["id"] in run(var, "scenarios", "list").output
+    assert saved["id"] in run(var, "scenarios", "show", "growth").output
+    assert json.loads(run(var, "scenarios", "list", "--json").stdout) == {"scenarios": [saved]}
+    assert "P(growth > as it is)" in run(var, "scenarios", "compare", "growth").output
+    assert "Removed growth" in run(var, "scenarios", "remove", "growth").output
+    assert "unknown scenario" in run(var, "scenarios", "show", "growth", code=1).stderr
+    assert "No scenario" in run(var, "scenarios", "list").output
+
+
+def test_explanations_and_decisions_for_people(var: Path) -> None:
+    line = "ask --threshold 500 --explain --decide capacities=300,600 --decide shortfall_cost=5"
+    text = run(var, *line.split(), "--decide", "unit_cost=1").output
+    for part in ("Why", "share", "inside the worlds", "Decision", "expected cost", "max regret"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--formula", "2 * dogs"], "line 1, column 5"),
+        (["--formula", "2 * dogs"], "      ^^^^"),
+        (["--formula", "pupdates", "--error", "3"], "error: Expected"),
+        (["--formula", "pupdates", "--deadline", "0"], "deadline: Expected"),
+        (["likes_next_hour", "--formula", "pupdates"], "not both"),
+        (["--unit", "EUR"], "--unit needs --formula"),
+        (["--condition", "pupdates > 3"], "--condition needs --formula"),
+        (["--decide", "service_level=2"], "strictly between 0 and 1"),
+        (["--decide", "price=2"], "a decision takes"),
+        (["--formula", "*".join(["pupdates"] * 300)], "beyond 1.8e308"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(var: Path, arguments: list[str], message: str) -> None:
+    assert message in run(var, "ask", *arguments, code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("save a --do dogs=3", "unknown quantity 'dogs'"),
+        ("save a --do pupdates=x2..1", "a range of 'pupdates'"),
+        ("save 0123456789abcdef", "looks like the id"),
+        ("remove nobody", "unknown scenario 'nobody'"),
+        ("compare nobody", "unknown scenario 'nobody'"),
+        ("compare nobody --question x", "unknown question 'x'"),
+    ],
+)
+def test_scenarios_that_cannot_be_are_said(var: Path, line: str, message: str) -> None:
+    assert message in run(var, "scenarios", *line.split(), code=1).stderr
