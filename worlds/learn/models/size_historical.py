@@ -26,6 +26,9 @@ LEAST_SD = 0.05
 DRAWS = 256
 RATE_OF = 50
 """The latest items from which the rate of items a day is taken."""
+WALK_MEMORY = 30.0
+"""Days after which one counts half for the drift of the level."""
+LEAST_DRIFT, MOST_DRIFT = 0.01, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +125,15 @@ def _group_sd(ratio: Floats, noise: Floats) -> float:
 
 
 def _drift(level: levels.Level, noise: float, days: Floats) -> float:
-    """Return the sd of the log level a day: a discounted level moves by its gain an item."""
-    gain = 1 - 0.5 ** (1 / level.half_life)
-    last = min(len(days), RATE_OF)
-    rate = last / max(float(days[-1] - days[-last]), 1e-3)
-    return float(min(gain * np.sqrt(noise * min(rate, 1 / gain)), 1.0))
+    """Return the sd of the log level a day: how far it moved within a day, noise taken off."""
+    n = len(days)
+    last = min(n, RATE_OF)
+    rate = max((last - 1) / max(float(days[-1] - days[-last]), 1e-3), 1e-3)
+    lag = int(np.clip(round(rate), 1, max(n // 4, 1)))
+    moved = np.diff(np.log(level.before[::lag])) if n // lag > 1 else np.zeros(1)
+    recent = 0.5 ** (np.arange(len(moved))[::-1] / WALK_MEMORY)
+    variance = float(recent @ moved**2) / float(recent.sum()) - 2 * noise / (level.effective + 1)
+    return float(np.clip(np.sqrt(max(variance, 0.0) * rate / lag), LEAST_DRIFT, MOST_DRIFT))
 
 
 def _draws(centre: Floats, variance: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
