@@ -9,12 +9,13 @@ import numpy as np
 
 from worlds.answer import Answer, ModelUse, Prediction, predict_mixture
 from worlds.core.compound import Severity
-from worlds.core.distributions import Count
+from worlds.core.distributions import Count, CountMixture
 from worlds.core.engine import Belief, Beliefs, evaluate
 from worlds.core.evaluators.effort import Effort
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.forms.default import default_count, default_size
 from worlds.core.formula import check_names
+from worlds.core.path_total import PathTotal
 from worlds.core.questions import Assumptions, Comparison, Expression, Question
 from worlds.domain import Domain
 from worlds.errors import QuestionError, SnapshotError, UnknownNameError
@@ -120,8 +121,9 @@ class Answerer:
         where: Mapping[str, str] | None = None,
         threshold: float | str | None = None,
         levels: Sequence[float] = LEVELS,
+        over: int = 1,
     ) -> Answer:
-        """Answer a question of the domain about the next period.
+        """Answer a question of the domain about the next period, or the next few together.
 
         Parameters
         ----------
@@ -135,6 +137,9 @@ class Answerer:
             ``200000`` or ``"> 200000"``; the question's own where left out.
         levels
             Levels of the central intervals.
+        over
+            Number of periods whose total is asked. They share one level (see
+            `worlds.core.path_total`).
 
         Raises
         ------
@@ -142,7 +147,7 @@ class Answerer:
             What cannot be asked, and what would be right.
         """
         question = self.domain.question(name)
-        return self._answer(question, given, do, where, threshold, levels)
+        return self._answer(question, given, do, where, threshold, levels, over)
 
     def query(
         self,
@@ -155,6 +160,7 @@ class Answerer:
         conditions: Sequence[str] = (),
         threshold: float | str | None = None,
         levels: Sequence[float] = LEVELS,
+        over: int = 1,
         error: float = 1e-5,
         seconds: float | None = PATIENCE,
     ) -> Answer:
@@ -166,7 +172,7 @@ class Answerer:
             Such as ``sum(likes_per_pupdate, pupdates) * 0.02`` (see `worlds.core.formula`).
         unit
             Unit of the answer; found from those of the quantities where left out.
-        given, do, where, threshold, levels
+        given, do, where, threshold, levels, over
             As in `ask`.
         conditions
             Comparisons that hold, such as ``"pupdates > 3"``.
@@ -192,7 +198,7 @@ class Answerer:
             msg = f"the formula names no quantity of the domain; there are {known_names}"
             raise QuestionError(msg)
         question = Question("query", expression, unit or "", formula)
-        return self._answer(question, given, do, where, threshold, levels, effort)
+        return self._answer(question, given, do, where, threshold, levels, over, effort)
 
     def _answer(
         self,
@@ -202,11 +208,15 @@ class Answerer:
         where: Mapping[str, str] | None,
         threshold: float | str | None,
         levels: Sequence[float],
+        over: int,
         effort: Effort | None = None,
     ) -> Answer:
+        if isinstance(over, bool) or not isinstance(over, int) or over < 1:
+            msg = f"over takes a number of periods, 1 or more; got {over!r}"
+            raise QuestionError(msg)
         where = self._normalised(where or {})
         assume = Assumptions.parse(question, given, do, where)
-        outcome = evaluate(question, self.beliefs(question, where), assume, effort=effort)
+        outcome = evaluate(question, self.beliefs(question, where, over), assume, effort=effort)
         question = replace(question, unit=question.unit or outcome.unit)
         limit = question.threshold if threshold is None else threshold
         return Answer(
@@ -215,36 +225,38 @@ class Answerer:
             threshold=None if limit is None else Comparison.parse(limit, ">"),
             levels=tuple(levels),
             start=self.start,
-            end=self.start + self.domain.step,
+            end=self.start + over * self.domain.step,
             assumptions={"given": dict(given or {}), "do": dict(do or {}), "where": where},
             models=tuple(use for use in self.versions if use.quantity in question.formula.names()),
             release=self.release,
             degraded=self.degraded,
-            notes=(*self._aged(), *self._unseen(where)),
+            notes=(*self._aged(), *self._unseen(where), *_joint(over)),
         )
 
-    def beliefs(self, question: Question, where: Mapping[str, str]) -> Beliefs:
-        """Return what every model of the question's quantities believes of the next period."""
-        days = self.domain.step / timedelta(days=1) / 2
+    def beliefs(self, question: Question, where: Mapping[str, str], over: int = 1) -> Beliefs:
+        """Return what every model of the question's quantities believes of the next periods."""
+        days = over * (self.domain.step / timedelta(days=1)) / 2
         beliefs: dict[str, dict[str, Belief]] = {}
         for name in question.formula.names():
             beliefs[name] = {}
             for model, loaded in self.models[name].items():
-                content = self._content(name, model, where, days)
+                content = self._content(name, model, where, days, over)
                 beliefs[name][model] = Belief(loaded.weight, content)
         return beliefs
 
     def _content(
-        self, name: str, model: str, where: Mapping[str, str], days: float
+        self, name: str, model: str, where: Mapping[str, str], days: float, over: int
     ) -> Count | Severity:
         """Return what one model believes, computed once as long as few restrictions are asked."""
-        key = (name, model, tuple(sorted(where.items())), days)
+        key = (name, model, tuple(sorted(where.items())), days, over)
         if key not in self._contents:
             form = self.models[name][model].form
             if len(self._contents) >= REMEMBERED:
                 self._contents.clear()
             self._contents[key] = (
-                form.count(where) if isinstance(form, CountForm) else form.severity(where, days)
+                _total(form, where, over)
+                if isinstance(form, CountForm)
+                else form.severity(where, days)
             )
         return self._contents[key]
 
@@ -339,6 +351,24 @@ class Answerer:
             for model, loaded in self.models[name].items()
             if isinstance(loaded.form, SizeForm)
         ]
+
+
+def _total(form: CountForm, where: Mapping[str, str], over: int) -> Count:
+    """Return the count of the next period, or the total of the next few."""
+    if over == 1:
+        return form.count(where)
+    horizon = int(getattr(form, "horizon", 1))
+    if over > horizon:
+        msg = f"the models reach {horizon} periods ahead; a total over {over} was asked"
+        raise QuestionError(msg)
+    periods = [form.count(where, step) for step in range(over)]
+    return PathTotal.of([one for one in periods if isinstance(one, CountMixture)])
+
+
+def _joint(over: int) -> list[str]:
+    if over == 1:
+        return []
+    return [f"{over} periods together: they share one level, their noise is independent"]
 
 
 @dataclass(frozen=True, slots=True)

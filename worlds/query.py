@@ -129,6 +129,7 @@ class Query:
     _formula: str | None = None
     _options: Mapping[str, Any] = field(default_factory=dict)
     _conditions: tuple[str, ...] = ()
+    _over: int = 1
 
     def given(self, *formulas: str, **conditions: object) -> "Query":
         """Condition by Bayes: ``given(pupdates=">= 20")`` or ``"model = learned"``.
@@ -150,6 +151,10 @@ class Query:
         """Restrict to things that carry a label: ``where(breed="pug")``."""
         return replace(self, _where={**self._where, **labels})
 
+    def over(self, periods: int) -> "Query":
+        """Ask for the total of so many periods; they share one level (joint paths)."""
+        return replace(self, _over=periods)
+
     def as_of(self, moment: datetime) -> "Query":
         """Answer from what was known at a moment (time zone needed)."""
         return replace(self, _as_of=moment)
@@ -165,11 +170,17 @@ class Query:
                 do=self._do,
                 where=self._where,
                 conditions=self._conditions,
+                over=self._over,
                 **self._options,
             )
         if find_ranges(self._do):
+            if self._over > 1:
+                msg = "ranges of interventions are asked of one period: leave out over(...)"
+                raise QuestionError(msg)
             return run(answerer, self.question, self.scenario("the query")).answer
-        return answerer.ask(self.question, given=self._given, do=self._do, where=self._where)
+        return answerer.ask(
+            self.question, given=self._given, do=self._do, where=self._where, over=self._over
+        )
 
     def worlds(self) -> tuple[World, ...]:
         """Return the possible worlds, most probable first."""

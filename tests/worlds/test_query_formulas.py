@@ -1,12 +1,16 @@
 """Formulas over a published domain: from Python, with the numbers of named questions."""
 
+from dataclasses import replace
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.worlds.example import DOMAIN, publish
+from tests.worlds.example import DOMAIN, UNTIL, publish
+from worlds.ask import Loaded
 from worlds.core.distributions import PmfTable
+from worlds.core.forms import CountPath
 from worlds.errors import FormulaError, ImpossibleError, QuestionError, UnknownNameError
 from worlds.publish import SnapshotStore
 from worlds.query import Worlds
@@ -21,6 +25,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
     return Worlds(DOMAIN, SnapshotStore(root))
 
 
+@pytest.mark.slowish
 def test_a_formula_gives_the_numbers_of_the_named_question(worlds: Worlds) -> None:
     named, formula = worlds.ask("likes_next_day"), worlds.query(SUM)
     assert float(formula.mean()) == pytest.approx(float(named.mean()))
@@ -134,3 +139,24 @@ def test_draws_are_a_tree_for_arviz(worlds: Worlds) -> None:
     pytest.importorskip("arviz_base")
     tree = worlds.query("posts").to_datatree(np.random.default_rng(1), chains=2, draws=50)
     assert tree["posterior"]["query"].shape == (2, 50)
+
+
+def test_totals_over_periods_share_one_level(worlds: Worlds) -> None:
+    one = worlds.ask("posts_next_day")
+    with pytest.raises(QuestionError, match="reach 1 periods ahead"):
+        one.over(3).mean()
+    with pytest.raises(QuestionError, match="number of periods"):
+        one.over(0).mean()
+    answerer = worlds.answerer()
+    levels = np.array([[2.0, 5.0]] * 3)
+    path = CountPath(UNTIL, DOMAIN.step, np.full((3, 2), 0.5), levels, np.full((3, 2), 8.0))
+    models = {**answerer.models, "posts": {"learned": Loaded(1.0, path, None)}}
+    joint = replace(answerer, models=models).ask("posts_next_day", over=3)
+    assert joint.outcome.mean() == pytest.approx(3 * 3.5)
+    single = replace(answerer, models=models).ask("posts_next_day")
+    assert joint.outcome.sd() ** 2 > 4 * single.outcome.sd() ** 2
+    assert joint.end - joint.start == 3 * DOMAIN.step
+    note = "3 periods together: they share one level, their noise is independent"
+    assert note in joint.notes
+    likes = replace(answerer, models=models).query("sum(likes_per_post, posts) / 2", over=2)
+    assert likes.outcome.mean() > 0

@@ -19,6 +19,7 @@ from scipy import fft
 from worlds.core.distributions import (
     Complexes,
     Count,
+    CountMixture,
     Distribution,
     Floats,
     Mixture,
@@ -100,7 +101,23 @@ class Severity:
 
     def pgfs(self, z: Complexes) -> Complexes:
         """Return the generating function of every node, array (V, len(z))."""
-        return np.array([part.pgf(z) for part in self.parts])
+        if self._stacked is None:
+            return np.array([part.pgf(z) for part in self.parts])
+        weights, means, sizes = self._stacked
+        gap = (1 - np.asarray(z, complex))[None, :, None]
+        parts = np.exp(-sizes[:, None] * np.log1p(gap * (means / sizes)[:, None]))
+        return np.asarray(np.einsum("vnk,vk->vn", parts, weights))
+
+    @cached_property
+    def _stacked(self) -> tuple[Floats, Floats, Floats] | None:
+        """The mixtures of all nodes as arrays (V, K), if they are alike and none is Poisson."""
+        parts = [part for part in self.parts if isinstance(part, CountMixture)]
+        if len(parts) < len(self.parts) or len({len(part.weights) for part in parts}) != 1:
+            return None
+        sizes = np.array([part.sizes for part in parts])
+        if not np.isfinite(sizes).all():
+            return None
+        return np.array([p.weights for p in parts]), np.array([p.means for p in parts]), sizes
 
     def scaled(self, factor: float) -> "Severity":
         """Return the severity with every intensity times `factor`."""
@@ -249,7 +266,7 @@ def _rest(
 ) -> Complexes:
     """Return the characteristic function of the sum less the parts kept out of the inversion."""
     inner = severity.pgfs(np.exp(1j * frequency))
-    outer = np.array([count.pgf(row) for row in inner])
+    outer = count.pgf(inner)
     return np.asarray(severity.weights @ (outer - single * inner) - atom)
 
 
@@ -259,12 +276,12 @@ def upper_end(count: Count, severity: Severity, moments: tuple[float, float]) ->
     spread = np.sqrt(var) + 1.0
     theta = np.geomspace(1e-3, 30.0, 48) / spread
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        total = np.zeros_like(theta)
-        for weight, part in zip(severity.weights, severity.parts, strict=True):
-            inner = part.pgf(np.exp(theta))
-            outer = count.pgf(inner.real)
-            valid = _converges(part, np.exp(theta)) & _converges(count, inner.real)
-            total += weight * np.where(valid, outer.real, np.inf)
+        z = np.exp(theta)
+        inner = severity.pgfs(z.astype(complex)).real
+        valid = np.array([_converges(part, z) for part in severity.parts])
+        valid &= _converges(count, inner)
+        outer = np.where(valid, count.pgf(inner).real, np.inf)
+        total = severity.weights @ outer
         bounds = (np.log(total) - np.log(TAIL)) / theta
     bounds = bounds[np.isfinite(bounds) & (bounds > 0)]
     if bounds.size == 0:

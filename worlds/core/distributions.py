@@ -13,6 +13,8 @@ from worlds.errors import QuestionError
 type Floats = NDArray[np.float64]
 type Complexes = NDArray[np.complex128]
 
+SECTIONS = 32
+"""Parts into which the search for a few quantiles cuts its range at every step."""
 LARGEST = 1e12
 """Means and values beyond this are refused: no count in any domain comes near."""
 
@@ -423,11 +425,14 @@ def whole_quantile(
         if not short.any():
             break
         high = np.where(short, high * 2, high)
+    parts = SECTIONS if levels.size <= SECTIONS else 2
+    inner = np.arange(1, parts) / parts
     while (high - low > 1).any():
-        middle = np.floor((low + high) / 2)
-        enough = cdf(middle) >= levels
-        high = np.where(enough, middle, high)
-        low = np.where(enough, low, middle)
+        width = (high - low)[..., None]
+        middle = np.minimum(np.floor(low[..., None] + width * inner), high[..., None])
+        enough = cdf(middle) >= levels[..., None]
+        high = np.where(enough, middle, high[..., None]).min(-1)
+        low = np.where(enough, low[..., None], middle).max(-1)
     return high
 
 

@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 from worlds.core.conditioned import condition
 from worlds.core.distributions import Distribution, Floats, Mixture, Point, check_levels
 from worlds.core.estimate import Estimate
-from worlds.core.laws import mixed
+from worlds.core.laws import Lognormals, Normals, mixed
 from worlds.core.questions import Comparison
 from worlds.errors import ImpossibleError, QuestionError
 
 HDI_SCAN = 257
+SMALL = 1e-7
+"""Errors of cumulative probabilities below this become errors of quantiles by the density."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,7 +199,12 @@ class Outcome:
     def quantiles(self, levels: ArrayLike) -> list[Estimate]:
         """Return the quantile of every level; their errors follow from that of the cdf."""
         p = check_levels(levels)
-        if self.error > 0:
+        close = np.minimum(p, 1 - p).min(initial=1.0) / 8
+        if 0 < self.error < min(SMALL, close) and isinstance(self.law, Normals | Lognormals):
+            values = self.law.quantile(p)
+            # 4: the density may fall by half within the error, and as much for rounding
+            errors = 4 * self.error / np.maximum(self.law.pdf(values), 1e-300)
+        elif self.error > 0:
             around = [np.maximum(p - self.error, p / 2), np.minimum(p + self.error, (1 + p) / 2)]
             values, low, high = np.split(self.law.quantile(np.concatenate([p, *around])), 3)
             errors = np.maximum(np.maximum(values - low, high - values), 0.0)

@@ -18,6 +18,7 @@ from worlds.core.distributions import (
 )
 from worlds.core.formula.ranges import Range
 from worlds.core.laws import Affine, Atoms, Lognormals, Normals
+from worlds.core.path_total import PathTotal
 from worlds.core.shapes import Elicited, Triangular, Uniform
 
 FAR = 1e-12
@@ -61,7 +62,7 @@ def bounds(law: Distribution) -> Range:  # noqa: C901 - one line a law
             return known if isinstance(known, Range) else Range(-float("inf"), float("inf"))
 
 
-def atoms(law: Distribution, most: int = 20_000) -> Atoms | None:
+def atoms(law: Distribution, most: int = 20_000) -> Atoms | None:  # noqa: C901 - one case a law
     """Return the values of a discrete law, or None if it is not discrete or has too many.
 
     Of an unbounded count the values up to a tail of 1e-12 are listed.
@@ -75,6 +76,8 @@ def atoms(law: Distribution, most: int = 20_000) -> Atoms | None:
             if len(probs) > most:
                 return None
             return Atoms(start + np.arange(len(probs), dtype=float), probs, law.method, law.error)
+        case PathTotal():
+            return atoms(law.table, most) if law.mean() < most else None
         case CountMixture():
             spread = law.mean() + 12 * np.sqrt(law.var()) + 40
             if spread > 4 * most:

@@ -1,6 +1,8 @@
 """Products of two independent quantities, by quadrature over the narrower one."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, floor, log10
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -157,7 +159,62 @@ def _binned(values: Floats, probs: Floats, bins: int) -> tuple[Floats, Floats]:
     return both, np.tile(weight[kept] / 2, 2)
 
 
+type Shape = tuple[str, float]
+
+
+def _shape(law: Distribution, *, up: bool) -> Shape | None:
+    """Return family and relative spread of a single normal or lognormal, to three digits.
+
+    Rounded up or down: the error of quadrature grows with the spread over whose nodes it sums and
+    falls with that of the other factor, so that a bound for rounded spreads holds.
+    """
+    if isinstance(law, Normals) and len(law.weights) == 1 and law.means[0] > 0:
+        kind, spread = "normal", float(law.sds[0] / law.means[0])
+    elif isinstance(law, Lognormals) and len(law.weights) == 1:
+        kind, spread = "lognormal", float(law.sigmas[0])
+    else:
+        return None
+    digits = 2 - floor(log10(spread))
+    rounded = (ceil if up else floor)(spread * 10.0**digits) / 10.0**digits
+    return kind, rounded
+
+
+@lru_cache(maxsize=4096)
+def _rule(base: Shape, other: Shape, tolerance: float) -> tuple[int, float] | None:
+    """Return how many nodes two shapes need, and twice their distance from twice as many."""
+    first, second = (
+        Normals.of(1.0, spread) if kind == "normal" else Lognormals.of(1.0, spread)
+        for kind, spread in (base, other)
+    )
+    last = None
+    places: Floats | None = None
+    for order in ORDERS:
+        found = nodes(second, order)
+        if found is None:
+            return None
+        law = _family(first, *found, 0.0, 0.0, "quadrature")
+        if places is None:
+            ends = np.multiply.outer(first.quantile(PROBES), found[0][found[1] > 1e-3])
+            places = np.quantile(ends, np.linspace(0, 1, 41))
+        now = law.cdf(places)
+        gap = 1.0 if last is None else float(np.abs(now - last).max())
+        if gap <= tolerance / 2:
+            return order // 2, 2 * gap + 1e-15
+        last = now
+    return None
+
+
 def _over_nodes(base: Distribution, other: Distribution, tolerance: float) -> Distribution | None:
+    shapes = _shape(base, up=False), _shape(other, up=True)
+    rule = _rule(shapes[0], shapes[1], tolerance) if shapes[0] and shapes[1] else None
+    found = nodes(other, rule[0]) if rule else None
+    if rule is None or found is None or (found[0] == 0).any():
+        return _doubled(base, other, tolerance)
+    carried = float(getattr(base, "error", 0.0)) + float(getattr(other, "error", 0.0))
+    return _family(base, *found, carried + rule[1], 0.0, "quadrature")
+
+
+def _doubled(base: Distribution, other: Distribution, tolerance: float) -> Distribution | None:
     last, law = None, None
     places: Floats | None = None
     carried = float(getattr(base, "error", 0.0)) + float(getattr(other, "error", 0.0))
@@ -180,10 +237,25 @@ def _over_nodes(base: Distribution, other: Distribution, tolerance: float) -> Di
     return law
 
 
+def _single(
+    base: Normals | Lognormals, factors: Floats, weights: Floats, error: float, method: str
+) -> Distribution:
+    """Return the mixture over factors of one normal or lognormal law."""
+    if isinstance(base, Normals):
+        sds = base.sds[0] * np.abs(factors)
+        return Normals(weights, base.means[0] * factors, sds, method, error)
+    if not (factors > 0).all():
+        return Scaled(base, factors, weights, 0.0, error, method)
+    sigmas = np.full(len(factors), base.sigmas[0])
+    return Lognormals(weights, base.mus[0] + np.log(factors), sigmas, method, error)
+
+
 def _family(
     base: Distribution, factors: Floats, weights: Floats, error: float, zero: float, method: str
 ) -> Distribution:
     """Return the mixture over factors, as one array law where the family allows it."""
+    if zero == 0 and isinstance(base, Normals | Lognormals) and len(base.weights) == 1:
+        return _single(base, factors, weights, error, method)
     if zero == 0 and isinstance(base, Normals):
         return Normals(
             np.outer(base.weights, weights).ravel(),

@@ -81,21 +81,21 @@ def listed(choices: Mapping[str, Mapping[str, float]], most: int = MOST) -> List
         names.append(name)
         options.append(tuple(option for option, _ in alive))
         grown = np.multiply.outer(weights, probs).ravel()
-        keep = _best(grown, most)
+        kind = np.uint8 if len(probs) < 256 else np.uint32
+        if len(grown) <= most:
+            columns = [np.repeat(column, len(probs)) for column in columns]
+            columns.append(np.tile(np.arange(len(probs), dtype=kind), len(weights)))
+            weights = grown
+            continue
+        keep = np.sort(np.argpartition(-grown, most)[:most])
         parent, mine = np.divmod(keep, len(probs))
         columns = [column[parent] for column in columns]
-        columns.append(mine.astype(np.uint8 if len(probs) < 256 else np.uint32))
+        columns.append(mine.astype(kind))
         weights = grown[keep]
     order = np.argsort(-weights, kind="stable")
     index = np.array([column[order] for column in columns]) if columns else _nothing()
     missing = max(1 - float(weights.sum()), 0.0) if len(weights) >= most else 0.0
     return Listed(tuple(names), tuple(options), index, weights[order], missing)
-
-
-def _best(weights: Floats, most: int) -> NDArray[np.int64]:
-    if len(weights) <= most:
-        return np.arange(len(weights))
-    return np.sort(np.argpartition(-weights, most)[:most])
 
 
 def _nothing() -> Index:
@@ -112,6 +112,9 @@ def per_world(found: Listed, by: Sequence[str], table: Mapping[tuple[str, ...], 
     table
         The number for every tuple of their options.
     """
+    if len(by) == 1:
+        options = found.options[found.names.index(by[0])]
+        return np.array([table[(option,)] for option in options]).take(found.column(by[0]))
     shape = tuple(len(found.options[found.names.index(name)]) for name in by)
     values = np.zeros(shape)
     for place in np.ndindex(*shape):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -68,11 +69,11 @@ def _choose(condition: Floats, then: Floats, otherwise: Floats) -> Floats:
 
 
 def _least(*args: Floats) -> Floats:
-    return np.asarray(np.minimum.reduce(np.broadcast_arrays(*args)))
+    return np.asarray(reduce(np.minimum, args))
 
 
 def _greatest(*args: Floats) -> Floats:
-    return np.asarray(np.maximum.reduce(np.broadcast_arrays(*args)))
+    return np.asarray(reduce(np.maximum, args))
 
 
 def _one(args: Sequence[Units]) -> Units:
