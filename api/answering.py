@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from api.asking import arguments
-from api.errors import BeyondError
+from api.errors import BeyondError, RequestError
 from api.schemas import CompareRequest, FormulaRequest, QuestionRequest
 from worlds.answer import Answer
 from worlds.ask import Answerer
@@ -18,6 +18,7 @@ from worlds.core.explain import Explanation
 from worlds.core.newsvendor import Provision
 from worlds.scenario_runs import ScenarioComparison, compare_scenarios
 from worlds.scenarios import Scenario, ScenarioStore
+from worlds.why import Why, why
 
 COMPARE_SECONDS = 10.0
 """After so long no further scenario, and no further point of a range, is begun."""
@@ -30,6 +31,7 @@ class Reply:
     answer: Answer
     explanation: Explanation | None
     decision: Decision | Provision | None
+    change: Why | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -38,11 +40,29 @@ class Reply:
             content["explanation"] = self.explanation.to_dict()
         if self.decision is not None:
             content["decision"] = self.decision.to_dict()
+        if self.change is not None:
+            content["change"] = self.change.to_dict()
         return content
 
 
-def respond(answerer: Answerer, name: str | None, wanted: QuestionRequest) -> Reply:
+def respond(
+    answerer: Answerer,
+    name: str | None,
+    wanted: QuestionRequest,
+    then: Answerer | None = None,
+) -> Reply:
     """Answer a question by name or, where `wanted` has one, a formula.
+
+    Parameters
+    ----------
+    answerer
+        The models.
+    name
+        Of the question; the first of the domain if None.
+    wanted
+        What is asked.
+    then
+        Models of before, if it is asked why the answer changed since.
 
     Raises
     ------
@@ -62,7 +82,28 @@ def respond(answerer: Answerer, name: str | None, wanted: QuestionRequest) -> Re
         answer = answerer.ask(name or answerer.domain.questions[0].name, **arguments(wanted))
     explanation = answer.explain(acts_at=wanted.acts_at) if wanted.explain else None
     decision = None if wanted.decide is None else answer.decide(wanted.decide)
-    return Reply(answer, explanation, decision)
+    change = changed(then, answerer, answer, wanted) if then else None
+    return Reply(answer, explanation, decision, change)
+
+
+def changed(then: Answerer, now: Answerer, answer: Answer, wanted: QuestionRequest) -> Why:
+    """Say why an answer changed.
+
+    Raises
+    ------
+    RequestError
+        If it answers a formula.
+    """
+    if isinstance(wanted, FormulaRequest):
+        wrong = "only questions of the domain are followed through time, not formulas"
+        raise RequestError("since cannot be used here", [("since", wrong)])
+    taken = answer.assumptions
+    where = {category: str(label) for category, label in taken["where"].items()}
+    assumed = Scenario("as asked", taken["given"], taken["do"], where)
+    statistic = "mean" if wanted.threshold is None else "prob"
+    name = answer.question.name
+    both = (assumed, assumed)
+    return why(then, now, name, both, statistic=statistic, threshold=wanted.threshold)
 
 
 def compare(

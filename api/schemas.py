@@ -76,6 +76,9 @@ class QuestionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decide
         A decision to make on the answer: ``{"service_level": 0.99}``, ``{"shortfall_cost": 5,
         "over_cost": 2}`` or ``{"capacities": [500, 800], "unit_cost": 1, "shortfall_cost": 5}``.
+    since
+        A time in the past: the reply says why the answer changed since then (what the models
+        learned, their weights); of the probability of `threshold` if there is one, else the mean.
     """
 
     threshold: Limit = None
@@ -87,6 +90,7 @@ class QuestionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     explain: bool = False
     acts_at: Probability | None = None
     decide: dict[str, Any] | None = None
+    since: str | None = None
 
 
 class FormulaRequest(QuestionRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):

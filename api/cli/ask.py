@@ -42,6 +42,7 @@ Example: which of three capacities?
 @click.option("--explain", is_flag=True, help="Say where the width comes from.")
 @click.option("--acts-at", type=float, help="Probability of the threshold at which you act.")
 @click.option("--decide", multiple=True, metavar="K=V", help="service_level=0.99, or JSON.")
+@click.option("--since", metavar="TIME", help="Say why the answer changed since then.")
 @common.options
 def command(
     question: str | None,
@@ -51,21 +52,25 @@ def command(
     explain: bool,
     acts_at: float | None,
     decide: tuple[str, ...],
+    since: str | None,
     **parts: Any,
 ) -> None:
     """Ask QUESTION (the domain's first where left out) or a formula across the worlds."""
     chosen = common.settings(var=var, domain=domain)
     known = common.find_domain(chosen)
-    more = {"explain": explain, "acts_at": acts_at, "decide": decide_pairs(decide)}
+    more: dict[str, Any] = {"explain": explain, "acts_at": acts_at, "since": since}
+    more["decide"] = decide_pairs(decide)
     wanted = from_pairs(**_split(question, parts, more))
     models = answerer(chosen, known, wanted.as_of)
-    reply, content = checked(lambda: respond(models, question, wanted))
+    then = answerer(chosen, known, since) if since is not None else None
+    reply, content = checked(lambda: respond(models, question, wanted, then))
     if as_json:
         common.print_json(content)
         return
     show_answer(reply.answer, content)
     show_part("Why", reply.explanation)
     show_part("Decision", reply.decision)
+    show_part("What changed", reply.change)
 
 
 def _split(question: str | None, parts: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

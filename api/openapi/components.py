@@ -164,6 +164,8 @@ def _describe_requests(made: Json, domain: Domain, batch_limit: int) -> None:
     made["PredictionRequest"]["oneOf"] = [{"required": ["draft"]}, {"required": ["drafts"]}]
     for name in ("QuestionRequest", "FormulaRequest", "CompareRequest"):
         made[name]["properties"] |= {"as_of": MAYBE_TIME, "threshold": THRESHOLD}
+    for name in ("QuestionRequest", "FormulaRequest"):
+        made[name]["properties"]["since"] = MAYBE_TIME
     quantities = [quantity.name for quantity in domain.quantities]
     for name in ("QuestionRequest", "FormulaRequest", "ScenarioRequest", "NamedScenario"):
         asked = made[name]["properties"]
@@ -250,6 +252,7 @@ def _answers() -> Json:
     answer["properties"] |= {
         "explanation": {**ANY, "description": "Where width and chance come from, if asked for."},
         "decision": {**ANY, "description": "What to provide, if asked for."},
+        "change": {**ANY, "description": "Why the answer changed since a time, if asked for."},
     }
     return {"Answer": answer}
 

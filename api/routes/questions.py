@@ -42,9 +42,12 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
 
         def compute() -> bytes:
             chosen = models(wanted.as_of, served.answerer)
-            return msgspec.json.encode(checked(lambda: respond(chosen, name, wanted))[1])
+            then = models(wanted.since, served.answerer) if wanted.since is not None else None
+            return msgspec.json.encode(checked(lambda: respond(chosen, name, wanted, then))[1])
 
-        if wanted.as_of is not None:  # which release that is may change: not cached
+        if (
+            wanted.as_of is not None or wanted.since is not None
+        ):  # which release that is may change: not cached
             return json_bytes(await service.desk.run(compute))
         key = (served.serial, name, _canonical.encode(wanted))
         return json_bytes(service.desk.cached(key) or await service.desk.compute(key, compute))

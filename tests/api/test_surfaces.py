@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from api.cli import worlds
-from tests.api.building import publish
+from tests.api.building import UNTIL, publish
 from tests.api.conftest import Client, client_of
 from worlds.query import Query, Worlds, open_worlds
 
@@ -144,3 +145,22 @@ def test_what_cannot_be_asked_is_said(var: Path, arguments: list[str], message: 
 )
 def test_scenarios_that_cannot_be_are_said(var: Path, line: str, message: str) -> None:
     assert message in run(var, "scenarios", *line.split(), code=1).stderr
+
+
+def test_why_an_answer_changed(tmp_path: Path) -> None:
+    publish(tmp_path)
+    publish(tmp_path, level=3.5, as_of=UNTIL + timedelta(hours=6))
+    since = "2026-11-01T03:00:00Z"
+    with client_of(tmp_path) as client:
+        url = "/v1/questions/likes_next_hour"
+        by_http = client.post(url, json={"since": since}).json()
+        formula = client.post("/v1/query", json={"formula": "pupdates", "since": since})
+        early = client.post(url, json={"since": "2001-01-01T00:00:00Z"})
+    assert (formula.status_code, early.status_code) == (400, 422)
+    change = by_http["change"]
+    assert change["second"] == pytest.approx(by_http["mean"])
+    assert sum(cause["change"] for cause in change["causes"]) == pytest.approx(change["difference"])
+    assert change["causes"][0]["name"] == "what the models of likes_per_pupdate learned"
+    line = ["ask", "likes_next_hour", "--since", since]
+    assert json.loads(run(tmp_path, *line, "--json").stdout) == by_http
+    assert "What changed" in run(tmp_path, *line, "--threshold", "500").output
