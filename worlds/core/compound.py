@@ -38,6 +38,10 @@ EXACT_RANGE = 8192
 SINGLE = 1e-8
 """Probability of exactly one item from which on that case is kept out of the series."""
 ITEM_POINTS = 1025
+_EXPONENTS: Floats = np.geomspace(1e-3, 30.0, 48)
+_UNIT: Floats = np.arange(64) / 64
+_LINE: Floats = np.arange(192) / 192
+_FEW: Floats = np.linspace(0.0, 1.0, 32)
 LOOSE = 5e-5
 """Tolerances from here on are tried with the fewest terms first."""
 TERMS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -274,7 +278,7 @@ def upper_end(count: Count, severity: Severity, moments: tuple[float, float]) ->
     """Return b with P(S > b) <= TAIL, by the Chernoff bound over a grid of exponents."""
     mean, var = moments
     spread = np.sqrt(var) + 1.0
-    theta = np.geomspace(1e-3, 30.0, 48) / spread
+    theta = _EXPONENTS / spread
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         z = np.exp(theta)
         inner = severity.pgfs(z.astype(complex)).real
@@ -308,8 +312,7 @@ def _invert_fft(transform: Callable[[Floats], Complexes], upper: float) -> PmfTa
 def _invert_cos(
     rest: Callable[[Floats], Complexes], start: SeriesSum, tolerance: float
 ) -> SeriesSum:
-    ends = np.geomspace(1.0, start.upper, 65)[:-1]
-    points = np.concatenate([[0.0], ends, np.linspace(0, start.upper, 193)[1:-1]])
+    points = np.concatenate([start.upper**_UNIT, start.upper * _LINE])
     last: Floats | None = None
     current, coefficients = start, np.zeros(0)
     for limit in TERMS if tolerance >= LOOSE else TERMS[1:]:
@@ -349,7 +352,7 @@ def _amplitudes(coefficients: Floats, upper: float) -> Floats:
 
 def _table_error(total: SeriesSum, coefficients: Floats) -> float:
     """Return how far interpolation in the table is from the series itself, at 32 points."""
-    points = np.floor(np.geomspace(1.0, total.upper - 1, 32)) + 0.5
+    points = np.floor((total.upper - 1) ** _FEW) + 0.5
     omega = np.arange(1.0, len(coefficients)) * (np.pi / total.upper)
     waves = np.sin(points[:, None] * omega) @ _amplitudes(coefficients, total.upper)
     place = points * ((len(total.series) - 1) / total.upper)

@@ -15,13 +15,13 @@ def cubic(table: Floats, position: Floats) -> Floats:
     position
         Positions; beyond the ends the end cubic is used.
     """
-    left = np.clip(np.floor(position), 1, len(table) - 3).astype(int)
+    left = np.minimum(np.maximum(position.astype(np.int64), 1), len(table) - 3)
     t = position - left
     below, above = t + 1, t - 1
     far = t - 2
+    inner, outer = above * far / 2, below * t / 2
     return np.asarray(
-        -t * above * far / 6 * table[left - 1]
-        + below * above * far / 2 * table[left]
-        - below * t * far / 2 * table[left + 1]
-        + below * t * above / 6 * table[left + 2]
+        table.take(left) * (below * inner)
+        - table.take(left + 1) * (outer * far)
+        + (table.take(left + 2) * (outer * above) - table.take(left - 1) * (t * inner)) / 3
     )

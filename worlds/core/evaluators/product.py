@@ -119,6 +119,11 @@ def _lognormals(x: Lognormals, y: Lognormals) -> Lognormals:
 
 
 def _spread(law: Distribution) -> float:
+    """Return the squared relative spread."""
+    if isinstance(law, Normals) and len(law.weights) == 1:
+        return float((law.sds[0] / law.means[0]) ** 2) if law.means[0] else float("inf")
+    if isinstance(law, Lognormals) and len(law.weights) == 1:
+        return float(np.expm1(law.sigmas[0] ** 2))
     return law.var() / max(law.mean() ** 2, 1e-300)
 
 
