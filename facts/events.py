@@ -286,6 +286,9 @@ def _attributes(data: Mapping[str, Any], op: Op) -> Mapping[str, Value]:
         if "value" not in data and op != "retract":
             msg = f"attribute {data['attribute']!r} has no value"
             raise EventError(msg)
+        if not isinstance(data["attribute"], str):
+            msg = f"attribute must be a name; got {data['attribute']!r}"
+            raise EventError(msg)
         found[data["attribute"]] = data.get("value", True)
     elif "value" in data:
         msg = "a value needs its attribute's name; got a value without attribute"

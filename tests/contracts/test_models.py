@@ -33,15 +33,19 @@ def models(role: str) -> Iterator[Model]:
             )
 
 
-def params(role: str) -> list[object]:
+def params(role: str, *, sampled: bool = True) -> list[object]:
+    """The models of a role; those that sample take minutes and use libraries that warn."""
+    slow = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
     return [
-        pytest.param(model, id=model.name, marks=[pytest.mark.slow] if model.name == PYMC else [])
+        pytest.param(model, id=model.name, marks=slow if model.name == PYMC else [])
         for model in models(role)
+        if sampled or model.name != PYMC
     ]
 
 
 every_count = pytest.mark.parametrize("model", params("count"))
 every_size = pytest.mark.parametrize("model", params("size"))
+every_fast_size = pytest.mark.parametrize("model", params("size", sampled=False))
 any_history = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -159,7 +163,7 @@ def test_a_label_never_seen_is_rare_and_fails_nobody(model: CountModel) -> None:
     assert common.mean() == pytest.approx(0.75 * found.form.count().mean(), rel=0.1)
 
 
-@every_size
+@every_fast_size
 @any_history
 @given(
     label=st.one_of(

@@ -6,20 +6,21 @@ from worlds.core.distributions import Count, PmfTable, Point
 from worlds.core.questions import Comparison
 from worlds.errors import QuestionError
 
-MAX_TABLE = 2_000_000
+MAX_TABLE = 100_000
 """Largest table of probabilities built to condition a count on a range."""
 
 
 def condition_count(count: Count, condition: Comparison) -> tuple[Count, float]:
     """Return the count given a comparison, and the probability of the comparison.
 
-    The table reaches 60 standard deviations beyond the quantile of 1 - 1e-12 or the edge.
+    The table reaches to the quantile of 1 - 1e-12, and sixteen standard deviations beyond an
+    edge that lies higher.
     """
     if isinstance(count, Point):
         return count, float(condition.holds(count.value))
     lowest, highest = _bounds(condition)
-    tail = 60 * (np.sqrt(count.var()) + 1)
-    reach = max(float(count.quantile(1 - 1e-12)), lowest) + tail
+    tail = 16 * (np.sqrt(count.var()) + 3)
+    reach = max(float(count.quantile(1 - 1e-12)), lowest + tail)
     top = int(min(highest, reach))
     if lowest > top:
         return count, 0.0

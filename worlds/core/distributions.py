@@ -427,7 +427,8 @@ def whole_quantile(
         high = np.where(short, high * 2, high)
     parts = SECTIONS if levels.size <= SECTIONS else 2
     inner = np.arange(1, parts) / parts
-    while (high - low > 1).any():
+    # beyond 2**53 neighbouring floats are further apart than 1: close is close enough there
+    while (high - low > np.maximum(1.0, 1e-14 * high)).any():
         width = (high - low)[..., None]
         middle = np.minimum(np.floor(low[..., None] + width * inner), high[..., None])
         enough = cdf(middle) >= levels[..., None]

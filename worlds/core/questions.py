@@ -120,7 +120,7 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
 }
 _COMPARISON = re.compile(
-    r"\s*(>=|<=|>|<)?\s*([-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+    r"\s*(>=|<=|>|<)?\s*([-+]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*"
 )
 
 

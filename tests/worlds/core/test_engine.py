@@ -131,7 +131,8 @@ def test_conditioning_on_a_size_is_refused_with_the_way_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ["", "200000 <", "> abc", "== 3", "> nan", "> inf", "> 1e40", "1;drop"]
+    "raw",
+    ["", "200000 <", "> abc", "== 3", "> nan", "> inf", "1_", "> 1__0", "_1", "> 1e40", "1;drop"],
 )
 def test_what_is_no_comparison_is_refused(raw: str) -> None:
     with pytest.raises(QuestionError):
@@ -224,3 +225,10 @@ def test_conditioned_tables_know_their_error() -> None:
     outcome = ask(POSTS, given={"posts": ">= 2"})
     assert isinstance(outcome.worlds[0].outcome, PmfTable)
     assert outcome.error <= 1e-10
+
+
+def test_sums_beyond_whole_floats_end() -> None:
+    """Neighbouring floats are millions apart there: looking for a whole number must stop."""
+    outcome = ask(do={"posts": 1e12, "likes_per_post": {"times": 1e9}})
+    low, high = outcome.interval(0.9)
+    assert 0 < low < outcome.mean() < high < 1e24
