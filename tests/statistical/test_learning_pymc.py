@@ -34,11 +34,9 @@ def test_the_fast_posterior_is_that_of_nuts() -> None:
     assert ratio.min() > 0.7
     assert ratio.max() < 1.35
     for item in items.features[-40:]:
-        mine, theirs = (
-            np.log1p(fit.form.predict(item, at).quantile([0.05, 0.5, 0.95]))  # type: ignore[union-attr]
+        near, far = (
+            fit.form.predict(item, at).quantile([0.05, 0.5, 0.95])  # type: ignore[union-attr]
             for fit in fits
         )
-        # a tenth on the log scale, or one like where counts are small
-        assert (
-            np.abs(mine - theirs).max() < np.maximum(0.12, np.log1p(1 / np.expm1(theirs + 1))).max()
-        )
+        # quantiles are whole likes: one like is rounding, an eighth what the sizes may differ by
+        assert (np.abs(near - far) <= np.maximum(1.0, far / 8)).all()
