@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from functools import cache, partial
@@ -22,6 +23,8 @@ from api.serving import Serving
 from api.settings import Settings
 from worlds.domain import Domain, load_domain
 from worlds.publish import SnapshotStore
+
+log = logging.getLogger("api")
 
 REOPEN_SECONDS = 5.0
 """How often a fact file that could not be opened is tried again."""
@@ -120,7 +123,10 @@ async def _poll(service: Service) -> None:
     """Look for new releases in a thread, for ever."""
     while True:
         await asyncio.sleep(service.settings.poll_seconds)
-        await asyncio.to_thread(service.serving.refresh)
+        try:
+            await asyncio.to_thread(service.serving.refresh)
+        except Exception:  # whatever lies on the disk, looking must go on
+            log.exception("the release in force could not be looked up")
 
 
 async def _reopen(service: Service) -> None:
@@ -128,4 +134,7 @@ async def _reopen(service: Service) -> None:
     while True:
         await asyncio.sleep(REOPEN_SECONDS)
         if service.facts.reason is not None:
-            await asyncio.to_thread(service.facts.open)
+            try:
+                await asyncio.to_thread(service.facts.open)
+            except Exception:  # a store that breaks while it closes must not end the trying
+                log.exception("the fact file could not be opened again")

@@ -41,14 +41,19 @@ class FactsDesk:
         self.reason: str | None = "it has not been opened yet"
         self._queue = queue
         self._store: Store | None = None
+        self._inode = -1
 
     def open(self) -> bool:
         """Open the store, made if there is none; return whether it is open. Blocking."""
-        if self._store is not None:
+        if self._store is not None and self.reason is None:
             return True
         try:
+            lost, self._store = self._store, None
+            if lost is not None:
+                lost.close()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._store = Store.open(self.path, limit=self._queue)
+            self._inode = self.path.stat().st_ino
         except (FactsError, OSError) as error:
             self.reason = str(error)
             return False
@@ -87,7 +92,19 @@ class FactsDesk:
         if len(items) > self._queue:
             wrong = f"{len(items)} events; at most {self._queue} fit"
             raise RequestError("too many events in one batch", [("body", wrong)])
-        return await asyncio.wrap_future(self.store.submit(items))
+        store = self.store
+        self._check_file()
+        return await asyncio.wrap_future(store.submit(items))
+
+    def _check_file(self) -> None:
+        """Take no facts into a file that was deleted or replaced: they would die with us."""
+        try:
+            here = self.path.stat().st_ino == self._inode
+        except OSError:
+            here = False
+        if not here:
+            self.reason = f"{self.path.name} was deleted or replaced while it was in use"
+            raise FactsDownError(self.reason)
 
     def export(self, folder: Path) -> Export:
         """Write all facts that are visible now to a new Parquet file. Blocking.

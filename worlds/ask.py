@@ -216,6 +216,8 @@ class Answerer:
             raise QuestionError(msg)
         where = self._normalised(where or {})
         assume = Assumptions.parse(question, given, do, where)
+        if threshold is not None:
+            Comparison.parse(threshold, ">")  # refuse before computing
         outcome = evaluate(question, self.beliefs(question, where, over), assume, effort=effort)
         question = replace(question, unit=question.unit or outcome.unit)
         limit = question.threshold if threshold is None else threshold

@@ -96,13 +96,14 @@ def read(
     as_of
         Nothing recorded later is read.
     until
-        End of the last complete period; held down to a whole period. Where left out: the end
+        Nothing that became valid later is used, labels included (where it is named). End of the
+        last complete period; held down to a whole period. Where left out: the end
         of the period in which the last thing began, if that period was over at `as_of`; else
         its begin, because more of it is still to come.
     """
     table = source.facts(as_of=as_of, columns=COLUMNS)
     table = table.filter(pc.starts_with(table["entity"], f"{domain.entity}:"))
-    things = _things(table, domain)
+    things = _things(table, domain, as_of if until is None else until)
     limit = _until(things.begin, domain.step, as_of, until)
     inside = np.flatnonzero(things.begin < utc64(limit))
     recent = inside[-MOST_ITEMS:]
@@ -120,13 +121,17 @@ def read(
     return History(counts, items, limit, simulated)
 
 
+MOST_PERIODS = 50_000
+"""Periods that are looked at: one event dated in antiquity must not make a million empty ones."""
+
+
 def floor(moment: datetime, step: timedelta) -> datetime:
     """Return the begin of the period in which a moment lies; periods are aligned to UTC."""
     return moment - (moment - MONDAY) % step
 
 
-def _things(table: pa.Table, domain: Domain) -> _Things:
-    """Return begin and last label of every entity that has more than labels."""
+def _things(table: pa.Table, domain: Domain, seen: datetime) -> _Things:
+    """Return begin and last label, observed up to `seen`, of every entity with more than labels."""
     codes = table["entity"].combine_chunks().dictionary_encode()
     if len(codes) == 0:
         empty = np.array([], "datetime64[us]")
@@ -140,7 +145,7 @@ def _things(table: pa.Table, domain: Domain) -> _Things:
     np.minimum.at(begin, entity[~is_label], when[~is_label].astype(np.int64))
     label = np.full(len(names), np.nan)
     label_at = np.full(len(names), UNKNOWN_TIME)
-    rows = np.flatnonzero(is_label)
+    rows = np.flatnonzero(is_label & (when <= utc64(seen)))
     rows = rows[np.lexsort((table["seq"].to_numpy()[rows], when[rows]))]
     label[entity[rows]] = _numbers(table, rows)
     label_at[entity[rows]] = when[rows]
@@ -198,23 +203,25 @@ def _features(
     """Return the features of things from what held when they began: their earliest values."""
     place = {things.names[i]: number for number, i in enumerate(chosen)}
     rows: list[dict[str, object]] = [{BEGIN: aware(things.begin[i])} for i in chosen]
-    for name, attribute, value in _earliest(table, domain.label):
+    for name, attribute, value, since in _earliest(table, domain.label):
         number = place.get(name)
-        if number is not None:
+        if number is not None and since <= rows[number][BEGIN]:  # type: ignore[operator]
             rows[number][attribute] = value
     return [domain.features(row) for row in rows]
 
 
-def _earliest(table: pa.Table, label: str) -> Iterator[tuple[str, str, object]]:
-    """Yield entity, attribute and value of all but labels, ending with the earliest valid one.
+def _earliest(table: pa.Table, label: str) -> Iterator[tuple[str, str, object, datetime]]:
+    """Yield entity, attribute, value and since when, without labels, the earliest valid one last.
 
     Of values valid from the same time the one recorded last counts.
     """
     kept = table.filter(pc.not_equal(table["attribute"], pa.scalar(label)))
     order = np.lexsort((kept["seq"].to_numpy(), -_times(kept["valid_from"]).astype(np.int64)))
-    kept = kept.take(order).drop_columns(["seq", "valid_from", "source"])
-    for row in kept.to_pylist():
-        yield row["entity"], row["attribute"], _plain(row)
+    kept = kept.take(order)
+    since = _times(kept["valid_from"])
+    kept = kept.drop_columns(["seq", "valid_from", "source"])
+    for row, moment in zip(kept.to_pylist(), since, strict=True):
+        yield row["entity"], row["attribute"], _plain(row), aware(moment)
 
 
 def _plain(row: Mapping[str, Any]) -> object:
@@ -230,8 +237,8 @@ def _counts(domain: Domain, begin: Times, items: Items, until: datetime) -> Coun
     first = aware(begin[0])
     start = floor(first, step)
     start = start if start == first else start + step
-    n = max((until - start) // step, 0)
-    start = min(start, until)
+    n = min(max((until - start) // step, 0), MOST_PERIODS)
+    start = until - n * step
     y = np.bincount(_period(begin, start, step, n), minlength=n + 1)[:n].astype(float)
     shares = {name: _share(name, items, start, step, n) for name in domain.shares}
     return Counts(quantity, start, step, y, shares)

@@ -99,6 +99,19 @@ def learn(
     return Report(store.release(release), release, lines, len(history.counts), len(history.items))
 
 
+def _newest(store: SnapshotStore, release: Release) -> bool:
+    """Return whether a release knows at least as much as the one in force.
+
+    A look back (``--as-of`` an earlier time) is published for questions about then; it does not
+    replace what answers now.
+    """
+    try:
+        held = store.current()
+    except SnapshotError:
+        return True
+    return held is None or held.domain != release.domain or held.as_of <= release.as_of
+
+
 @dataclass(frozen=True, slots=True)
 class _Before:
     """The snapshots of the newest release that knew less: what a new one replaces.

@@ -71,22 +71,33 @@ class SnapshotStore:
                 np.load(raw, allow_pickle=False) as file,
             ):
                 arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+            KeyError,
+            RecursionError,
+            zipfile.BadZipFile,
+        ) as error:
             msg = f"snapshot {snapshot_id} cannot be read: {error}"
             raise SnapshotError(msg) from error
+        if not isinstance(manifest, dict):
+            msg = f"snapshot {snapshot_id} is damaged: its manifest is no JSON object"
+            raise SnapshotError(msg)
         if content_id({**manifest, "parent": None}, arrays) != snapshot_id:
             msg = f"snapshot {snapshot_id} is damaged: its content has another address"
             raise SnapshotError(msg)
         return Snapshot.from_parts(manifest, arrays)
 
-    def release(self, release: Release) -> str:
-        """Publish a release: write it, then let `current` name it, atomically."""
+    def release(self, release: Release, *, current: bool = True) -> str:
+        """Publish a release: write it, then (if `current`) let `current` name it, atomically."""
         folder = self.root / "releases"
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{release.id}.json"
         if not target.exists():
             _replace(target, json.dumps(release.to_json(), indent=1, sort_keys=True).encode())
-        _replace(self.root / "current", release.id.encode())
+        if current:
+            _replace(self.root / "current", release.id.encode())
         return release.id
 
     def current_id(self) -> str | None:
@@ -117,9 +128,12 @@ class SnapshotStore:
             raise SnapshotError(msg)
         try:
             raw = json.loads((self.root / "releases" / f"{release_id}.json").read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             msg = f"release {release_id} cannot be read: {error}"
             raise SnapshotError(msg) from error
+        if not isinstance(raw, dict):
+            msg = f"release {release_id} is damaged: it is no JSON object"
+            raise SnapshotError(msg)
         release = Release.from_json(raw)
         if release.id != release_id:
             msg = f"release {release_id} is damaged: its content has the address {release.id}"

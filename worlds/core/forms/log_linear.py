@@ -20,6 +20,10 @@ from worlds.core.lattice import LARGEST_SIZE, CdfTable, LogMean, NegBinLattice, 
 from worlds.errors import SnapshotError
 
 MAX_ALTERNATIVES = 32
+DRIFT_DAYS = 365.0
+"""Days after which the level is taken to have drifted as far as it will."""
+OWN = ((-sqrt(3.0), 1 / 6), (0.0, 2 / 3), (sqrt(3.0), 1 / 6))
+"""Gauss-Hermite nodes and weights of a thing's own normal deviation (exact to fifth order)."""
 UNKNOWN = ""
 """Label of a category that nobody stated: no effect has this name, so it counts as unseen."""
 
@@ -152,7 +156,7 @@ class LogLinear:
         if at is None:
             return 0.0
         days = (at - self.reference).total_seconds() / 86400
-        return self.drift_sd**2 * max(days, 0.0)
+        return self.drift_sd**2 * min(max(days, 0.0), DRIFT_DAYS)
 
     def _with(
         self, terms: Terms, variance: float, category: str, label: str
@@ -234,8 +238,8 @@ class LogLinear:
     def _population_draws(self, rows: list[Features], shared: float) -> tuple[Floats, Floats]:
         """Return draws (rows, S) of the log means of the population and the row weights.
 
-        Variance of a thing's own, beyond its effects and beyond what is `shared`, enters as two
-        rows one standard deviation apart on either side.
+        Variance of a thing's own, beyond its effects and beyond what is `shared`, enters as three
+        rows (Gauss-Hermite).
         """
         etas, weights = [], []
         for row in rows:
@@ -248,8 +252,8 @@ class LogLinear:
                 columns, values = zip(*more, strict=True)
                 eta = np.array(values) @ self.draws[list(columns)].astype(float)
                 own = np.sqrt(max(extra - shared, 0.0))
-                etas += [eta - own, eta + own]
-                weights += [weight / 2, weight / 2]
+                etas += [eta + node * own for node, _ in OWN]
+                weights += [weight * share for _, share in OWN]
         total = np.array(weights)
         return np.array(etas), total / total.sum()
 

@@ -30,22 +30,50 @@ def shared_nodes(means: Floats, weights: Floats, size: float) -> Severity:
     size
         Size of the negative binomial.
     """
-    order = np.argsort(weights @ means, kind="stable")
+    levels = weights @ means
+    order = np.argsort(levels, kind="stable")
+    chunks = np.array_split(order, min(SHARED_NODES, len(order)))
+    shares = np.array([len(chunk) for chunk in chunks]) / len(order)
+    stretched = _stretch(np.array([levels[chunk].mean() for chunk in chunks]), shares, levels)
     parts = []
-    for chunk in np.array_split(order, min(SHARED_NODES, len(order))):
-        values = means[:, chunk].ravel()
+    for chunk, factor in zip(chunks, stretched, strict=True):
+        values = means[:, chunk].ravel() * factor
         probs = np.repeat(weights / len(chunk), len(chunk))
         parts.append(compress(values, probs, size))
-    return Severity(np.full(len(parts), 1 / len(parts)), tuple(parts))
+    return Severity(shares, tuple(parts))
+
+
+def _stretch(nodes: Floats, shares: Floats, levels: Floats) -> Floats:
+    """Return factors that give the nodes the mean and variance of all levels.
+
+    Averages of chunks vary less than what they average.
+    """
+    mean = float(shares @ nodes)
+    have, wanted = float(shares @ (nodes - mean) ** 2), float(levels.var())
+    if have <= 0 or mean <= 0:
+        return np.ones_like(nodes)
+    wide = mean + np.sqrt(wanted / have) * (nodes - mean)
+    if (wide <= 0).any():
+        return np.ones_like(nodes)
+    return np.asarray(wide / nodes)
 
 
 def compress(values: Floats, probs: Floats, size: float) -> CountMixture:
-    """Return a mixture of few components with the same mean: bins of equal probability."""
+    """Return a mixture of few components with the same mean and variance.
+
+    Bins of equal probability: a component has the mean of its bin, and its size is lowered so
+    that the spread of the means inside the bin is part of its variance.
+    """
     order = np.argsort(values, kind="stable")
     values, probs = values[order], probs[order]
     middle = np.cumsum(probs) - probs / 2
     bins = np.minimum((middle * INNER_NODES).astype(int), INNER_NODES - 1)
     weight = np.bincount(bins, probs, INNER_NODES)
     total = np.bincount(bins, probs * values, INNER_NODES)
+    squares = np.bincount(bins, probs * values**2, INNER_NODES)
     kept = weight > 0
-    return CountMixture.of(total[kept] / weight[kept], size, weight[kept])
+    mean = total[kept] / weight[kept]
+    inside = np.maximum(squares[kept] / weight[kept] - mean**2, 0.0)
+    noise = mean**2 / size + inside * (1 + 1 / size)
+    sizes = np.where(noise > 0, mean**2 / np.where(noise > 0, noise, 1.0), size)
+    return CountMixture.of(mean, sizes, weight[kept])
