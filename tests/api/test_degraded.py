@@ -148,3 +148,16 @@ def test_a_damaged_release_is_refused_under_requests(var: Path) -> None:
     assert ready["status"] == "degraded"
     assert (found["release"], found["path"]) == (good.id, "last good models")
     assert snapshot in found["degraded"]
+
+
+def test_a_fact_file_deleted_in_use_takes_no_more_facts(var: Path) -> None:
+    publish(var)
+    with client_of(var) as client:
+        headers = {"content-type": "application/cloudevents+json"}
+        first = client.post("/v1/facts", content=json.dumps(event("1")), headers=headers)
+        assert first.json()["accepted"] == 1
+        (var / "sniffable" / "facts.duckdb").unlink()
+        lost = client.post("/v1/facts", content=json.dumps(event("2")), headers=headers)
+        assert lost.status_code == 503
+        assert "deleted or replaced" in lost.json()["detail"]
+        predicts(client)

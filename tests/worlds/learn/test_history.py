@@ -202,3 +202,29 @@ def test_simulated_facts_are_known_as_such(store: Store) -> None:
     event = Event("simulator:dogs?seed=1", "p", "post:1", {"text_length": Exact(1)}, FIRST)
     record(store, [event])
     assert read(store).simulated
+
+
+def test_what_became_valid_after_until_is_not_learned_from(store: Store) -> None:
+    late = Event("app", "x", "post:0", {"hashtags": Exact("late")}, FIRST + timedelta(hours=1))
+    record(
+        store,
+        [
+            post(0, FIRST),
+            likes(0, FIRST + 2 * DAY, 10),
+            likes(0, FIRST + 20 * DAY, 9999, "m"),
+            late,
+            post(1, FIRST + 5 * DAY),
+        ],
+    )
+    found = history.read(DOMAIN, store.reader(), as_of=CLOCK + DAY, until=FIRST + 4 * DAY)
+    assert found.items.label.tolist() == [10]
+    assert "late" not in str(found.items.features[0])
+    freely = history.read(DOMAIN, store.reader(), as_of=CLOCK + 40 * DAY)
+    assert freely.items.label[0] in {10, 9999}
+
+
+def test_one_event_from_antiquity_makes_no_million_periods(store: Store) -> None:
+    record(store, [post(0, datetime(1, 1, 1, tzinfo=UTC)), post(1, FIRST), post(2, FIRST + DAY)])
+    found = history.read(DOMAIN, store.reader(), as_of=CLOCK + DAY)
+    assert len(found.counts) == history.MOST_PERIODS
+    assert found.counts.y.sum() == 2

@@ -131,3 +131,27 @@ def test_no_half_written_folder_is_left(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path)
     store.put(snapshot())
     assert [p.name for p in (tmp_path / "models").iterdir()] == [snapshot().id]
+
+
+@pytest.mark.parametrize("content", ["null", "[]", '"x"', "[" * 100_000])
+def test_json_of_another_shape_is_damage(tmp_path: Path, content: str) -> None:
+    store = SnapshotStore(tmp_path)
+    stored = store.put(snapshot())
+    name = store.release(release(stored))
+    (tmp_path / "models" / stored / "manifest.json").write_text(content)
+    with pytest.raises(SnapshotError, match=stored):
+        store.get(stored)
+    (tmp_path / "releases" / f"{name}.json").write_text(content)
+    with pytest.raises(SnapshotError, match=name):
+        store.current()
+    assert store.releases() == []
+
+
+def test_a_look_back_does_not_replace_what_is_in_force(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    stored = store.put(snapshot())
+    now, then = release(stored, T0 + timedelta(days=9)), release(stored)
+    store.release(now)
+    store.release(then, current=False)
+    assert store.current() == now
+    assert store.as_of(T0 + timedelta(days=1)) == then
