@@ -20,6 +20,10 @@ from worlds.core.lattice import LARGEST_SIZE, CdfTable, LogMean, NegBinLattice, 
 from worlds.errors import SnapshotError
 
 MAX_ALTERNATIVES = 32
+FOLD = 0.12
+"""Spread of the effects of alternatives up to which they enter as one normal (error below 2e-4)."""
+FOLD_INSIDE = 0.3
+"""The same for the uncertainty of the effects themselves: an unseen label is kept apart."""
 DRIFT_DAYS = 365.0
 """Days after which the level is taken to have drifted as far as it will."""
 OWN = ((-sqrt(3.0), 1 / 6), (0.0, 2 / 3), (sqrt(3.0), 1 / 6))
@@ -126,6 +130,10 @@ class LogLinear:
         terms, variance, unsettled = self._terms(features)
         parts = [(1.0, terms, variance + self._drift_variance(at))]
         for category, alternatives in unsettled:
+            folded = self._folded(category, alternatives)
+            if folded is not None:
+                parts = [(w, [*more, *folded[0]], extra + folded[1]) for w, more, extra in parts]
+                continue
             parts = [
                 (weight * prob, *self._with(more, extra, category, label))
                 for weight, more, extra in parts
@@ -134,6 +142,32 @@ class LogLinear:
             parts = sorted(parts, key=_weight, reverse=True)[:MAX_ALTERNATIVES]
         total = sum(weight for weight, _, _ in parts)
         return [self._normal(weight / total, more, extra) for weight, more, extra in parts]
+
+    def _folded(self, category: str, alternatives: Alternatives) -> tuple[Terms, float] | None:
+        """Return an uncertain label as one normal of the same mean and variance.
+
+        None where the effects of its alternatives lie too far apart for that.
+        """
+        means, covariance = self._moments
+        terms: Terms = []
+        first = second = inside = 0.0
+        for label, prob in alternatives:
+            column = self._index.get(f"{category}={label}")
+            if column is None:
+                inside += prob * self.group_sd.get(category, 0.0) ** 2
+                continue
+            terms.append((column, prob))
+            first += prob * means[column]
+            second += prob * means[column] ** 2
+            inside += prob * covariance[column][column]
+        between = second - first**2
+        if between > FOLD**2 or inside > FOLD_INSIDE**2:
+            return None
+        for column, prob in terms:
+            row = covariance[column]
+            for other, share in terms:
+                inside -= prob * share * row[other]
+        return terms, max(inside, 0.0) + max(between, 0.0)
 
     def _normal(self, weight: float, terms: Terms, variance: float) -> LogMean:
         means, covariance = self._moments
