@@ -63,7 +63,7 @@ def inside(
         try:
             return _Planner(scene, effort).given_drivers(tree), 1.0
         except EntangledError:
-            pass
+            pass  # part of the planner's contract: no closed route, so points decide below
     law = by_points(tree, scene, span, effort, condition)
     if law is None:
         return Atoms(np.zeros(1), np.ones(1)), 0.0
