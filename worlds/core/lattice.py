@@ -11,7 +11,7 @@ lattice (sizes up to `LARGEST_SIZE`); `mixture_over` serves every size, more slo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, floor, log1p
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +33,9 @@ STEPS = ((8.0, 0.1), (LARGEST_SIZE, 0.05))
 """Step of the lattice for sizes up to: less noise needs a finer one."""
 NARROW = 0.8
 """Steps below which a standard deviation is too small for the trapezoidal rule."""
+_NODES: NDArray[np.float32] = np.arange(
+    round((HIGH - LOW) / STEPS[-1][1]) + 2, dtype=np.float32
+)
 _OFFSETS: Floats = np.arange(-2.0, 4.0)
 _FROM_MOMENTS: Floats = np.linalg.inv(np.vander(_OFFSETS, increasing=True).T)
 ERROR = 2e-4
@@ -76,6 +79,17 @@ class CdfTable:
         place = np.interp(check_levels(p), self.values, _LOG_GRID)
         return np.asarray(np.ceil(np.expm1(place) - 1e-9))
 
+    def quantiles(self, levels: Floats) -> list[float]:
+        """Return the quantiles at levels that `check_levels` has seen, as plain numbers."""
+        place = np.interp(levels, self.values, _LOG_GRID)
+        return np.ceil(np.expm1(place) - 1e-9).tolist()  # type: ignore[no-any-return]
+
+    def exceedance(self, thresholds: Sequence[float]) -> list[float]:
+        """Return P(X > x) for every threshold, as plain numbers."""
+        places = [log1p(floor(x)) if x >= 0 else -1.0 for x in thresholds]
+        below: list[float] = np.interp(places, _LOG_GRID, self.values, left=0.0).tolist()
+        return [1 - p for p in below]
+
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """Return draws by inversion."""
         return self.quantile(np.clip(rng.uniform(size=size), 1e-12, 1 - 1e-12))
@@ -109,6 +123,7 @@ class NegBinLattice:
         """Return the mixture over uncertain log means."""
         start, weights = spread(parts, self.step)
         values = weights @ self._table[start : start + len(weights)]
+        np.minimum(np.maximum(values, 0.0, out=values), 1.0, out=values)
         first = second = 0.0
         for part in parts:
             mean = exp(min(part.mean + part.sd**2 / 2, 300.0))
@@ -116,12 +131,14 @@ class NegBinLattice:
             square = exp(min(2 * part.mean + 2 * part.sd**2, 600.0))
             second += part.weight * (mean + square * (1 + 1 / self.size))
         moments = (first, second - first**2)
-        return CdfTable(np.minimum(np.maximum(values, 0.0), 1.0).astype(float), moments)
+        return CdfTable(values, moments)
 
 
 def spread(parts: Sequence[LogMean], step: float) -> tuple[int, NDArray[np.float32]]:
     """Return the first node and the weights that uncertain log means put on the lattice."""
     last = round((HIGH - LOW) / step)
+    if len(parts) == 1 and parts[0].sd >= NARROW * step:
+        return _one(_place(parts[0].mean, step), parts[0].sd / step, last)
     spots = [(part.weight, _place(part.mean, step), part.sd / step) for part in parts]
     start = max(int(min(spot - REACH * sd for _, spot, sd in spots)) - 3, 0)
     stop = min(int(max(spot + REACH * sd for _, spot, sd in spots)) + 5, last + 1)
@@ -138,6 +155,18 @@ def spread(parts: Sequence[LogMean], step: float) -> tuple[int, NDArray[np.float
             six = _match_moments(spot - left, sd)
             weights[left - 2 - start : left + 4 - start] += weight * six
     return start, weights
+
+
+def _one(spot: float, sd: float, last: int) -> tuple[int, NDArray[np.float32]]:
+    """Return the first node and the weights of a single wide normal: nearly every prediction."""
+    start = max(int(spot - REACH * sd) - 3, 0)
+    stop = min(int(spot + REACH * sd) + 5, last + 1)
+    z = (_NODES[start:stop] - np.float32(spot)) * np.float32(1 / sd)
+    z *= z
+    z *= np.float32(-0.5)
+    mass = np.exp(z, out=z)
+    mass *= np.float32(1 / float(np.add.reduce(mass)))
+    return start, mass
 
 
 def _place(mean: float, step: float) -> float:

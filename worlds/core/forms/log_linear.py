@@ -50,6 +50,16 @@ class NumberRange:
         return (min(max(value, self.low), self.high) - self.centre) / self.scale
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A category, or a group of tags: the column of every label, the variance of an unseen one."""
+
+    name: str
+    is_tag: bool
+    columns: Mapping[str, int]
+    variance: float
+
+
 @register
 @dataclass(frozen=True, eq=False)
 class LogLinear:
@@ -99,8 +109,32 @@ class LogLinear:
             raise SnapshotError(msg)
 
     @cached_property
-    def _index(self) -> dict[str, int]:
-        return {name: index for index, name in enumerate(self.columns)}
+    def _groups(self) -> tuple["_Group", ...]:
+        found: dict[str, dict[str, int]] = {name: {} for name in self.group_sd}
+        for index, column in enumerate(self.columns):
+            group, stated, label = column.partition("=")
+            if stated and group in found:
+                found[group][label] = index
+        return tuple(
+            _Group(name, name in self.tags, found[name], sd**2)
+            for name, sd in self.group_sd.items()
+        )
+
+    @cached_property
+    def _by_name(self) -> dict[str, "_Group"]:
+        return {group.name: group for group in self._groups}
+
+    @cached_property
+    def _entries(self) -> tuple[tuple[str, int, NumberRange, float], ...]:
+        """For every number its column, its range, and the variance if it is unknown."""
+        means, covariance = self._moments
+        index = {name: i for i, name in enumerate(self.columns)}
+        found = []
+        for name, entry in self.numbers.items():
+            column = index[f"number:{name}"]
+            unknown = means[column] ** 2 + covariance[column][column]
+            found.append((name, column, entry, unknown))
+        return tuple(found)
 
     @cached_property
     def _lattice(self) -> NegBinLattice:
@@ -108,8 +142,7 @@ class LogLinear:
 
     def prepare(self) -> None:
         """Compute the lattice now instead of at the first prediction."""
-        if self.size <= LARGEST_SIZE:
-            self._lattice  # noqa: B018 - the cached property is the point
+        self.quick(Features())
 
     def predict(self, features: Features, at: datetime | None = None) -> CountMixture:
         """Return the predictive distribution, by quadrature over the log mean."""
@@ -149,12 +182,13 @@ class LogLinear:
         None where the effects of its alternatives lie too far apart for that.
         """
         means, covariance = self._moments
+        group = self._by_name[category]
         terms: Terms = []
         first = second = inside = 0.0
         for label, prob in alternatives:
-            column = self._index.get(f"{category}={label}")
+            column = group.columns.get(label)
             if column is None:
-                inside += prob * self.group_sd.get(category, 0.0) ** 2
+                inside += prob * group.variance
                 continue
             terms.append((column, prob))
             first += prob * means[column]
@@ -170,14 +204,19 @@ class LogLinear:
         return terms, max(inside, 0.0) + max(between, 0.0)
 
     def _normal(self, weight: float, terms: Terms, variance: float) -> LogMean:
+        columns, values = zip(*terms, strict=True)
+        row = np.array(values) @ self._factor.take(columns, 0)
+        spread = row[1:]
+        return LogMean(weight, float(row[0]), sqrt(variance + float(spread @ spread)))
+
+    @cached_property
+    def _factor(self) -> Floats:
+        """Posterior mean of every effect, then a square root of their covariance: (p, 1 + k)."""
         means, covariance = self._moments
-        mean = 0.0
-        for column, value in terms:
-            mean += value * means[column]
-            row = covariance[column]
-            for other, factor in terms:
-                variance += value * factor * row[other]
-        return LogMean(weight, mean, sqrt(variance))
+        values, vectors = np.linalg.eigh(np.array(covariance))
+        kept = values > values[-1] * 1e-12
+        root = vectors[:, kept] * np.sqrt(values[kept])
+        return np.ascontiguousarray(np.column_stack([means, root]))
 
     @cached_property
     def _moments(self) -> tuple[list[float], list[list[float]]]:
@@ -196,9 +235,10 @@ class LogLinear:
         self, terms: Terms, variance: float, category: str, label: str
     ) -> tuple[Terms, float]:
         """Return terms and variance with one more label: a known effect, or an unseen one."""
-        column = self._index.get(f"{category}={label}")
+        group = self._by_name[category]
+        column = group.columns.get(label)
         if column is None:
-            return terms, variance + self.group_sd.get(category, 0.0) ** 2
+            return terms, variance + group.variance
         return [*terms, (column, 1.0)], variance
 
     def _terms(self, features: Features) -> tuple[Terms, float, list[tuple[str, Alternatives]]]:
@@ -206,25 +246,27 @@ class LogLinear:
         terms: Terms = [(0, 1.0)]
         variance = 0.0
         unsettled = []
-        for category in self.group_sd:
-            alternatives = features.categories.get(category, ())
-            if category in self.tags:
-                labels = features.tags.get(category, ())
-            elif len(alternatives) > 1:
-                unsettled.append((category, alternatives))
-                continue
+        for group in self._groups:
+            if group.is_tag:
+                labels = features.tags.get(group.name, ())
             else:
-                labels = tuple(label for label, _ in alternatives) or (UNKNOWN,)
+                alternatives = features.categories.get(group.name, ())
+                if len(alternatives) > 1:
+                    unsettled.append((group.name, alternatives))
+                    continue
+                labels = (alternatives[0][0],) if alternatives else (UNKNOWN,)
             for label in labels:
-                terms, variance = self._with(terms, variance, category, label)
-        for name, entry in self.numbers.items():
-            column = self._index[f"number:{name}"]
+                column = group.columns.get(label)
+                if column is None:
+                    variance += group.variance
+                else:
+                    terms.append((column, 1.0))
+        for name, column, entry, unknown in self._entries:
             value = features.numbers.get(name)
             if value is None:
-                means, covariance = self._moments
-                variance += means[column] ** 2 + covariance[column][column]
+                variance += unknown
             else:
-                terms = [*terms, (column, entry.standard(value))]
+                terms.append((column, entry.standard(value)))
         return terms, variance, unsettled
 
     def surprises(self, features: Features) -> list[str]:
@@ -233,10 +275,14 @@ class LogLinear:
         Only of what the model uses: what it ignores is no surprise to it.
         """
         found = []
-        for group in self.group_sd:
-            labels = [label for label, _ in features.categories.get(group, ())]
-            labels += features.tags.get(group, ())
-            found += [f"{group}={x}" for x in labels if f"{group}={x}" not in self._index]
+        for group in self._groups:
+            name, known = group.name, group.columns
+            for label, _ in features.categories.get(name, ()):
+                if label not in known:
+                    found.append(f"{name}={label}")
+            for label in features.tags.get(name, ()):
+                if label not in known:
+                    found.append(f"{name}={label}")
         for name, value in features.numbers.items():
             entry = self.numbers.get(name)
             if entry is not None and not entry.low <= value <= entry.high:
@@ -262,7 +308,7 @@ class LogLinear:
         unseen = sum(
             self.group_sd.get(category, 0.0) ** 2
             for category, label in where.items()
-            if f"{category}={label}" not in self._index
+            if category in self._by_name and label not in self._by_name[category].columns
         )
         etas, weights = self._population_draws(rows, unseen)
         shared = unseen + self.drift_sd**2 * max(days, 0.0)
