@@ -57,10 +57,14 @@ class Severity:
         Array (V,): probability of every node of the shared parameters.
     parts
         The distribution of one item at every node.
+    members
+        Array (S,): the node of every posterior draw that the nodes were made of, if known. Two
+        severities made of the same draws share them.
     """
 
     weights: Floats
     parts: tuple[Count, ...]
+    members: NDArray[np.int64] | None = None
 
     def mean(self) -> float:
         """Return the mean of one item."""
@@ -125,15 +129,36 @@ class Severity:
 
     def scaled(self, factor: float) -> "Severity":
         """Return the severity with every intensity times `factor`."""
-        return Severity(self.weights, tuple(part.scaled(factor) for part in self.parts))
+        return replace(self, parts=tuple(part.scaled(factor) for part in self.parts))
 
     def sample_sum(self, counts: Floats, rng: np.random.Generator) -> Floats:
-        """Return one draw of the sum for every entry of `counts` (an oracle for tests)."""
-        node = rng.choice(len(self.weights), size=len(counts), p=self.weights)
+        """Return one draw of the sum for every entry of `counts`, each with its own node."""
+        nodes = rng.choice(len(self.weights), size=len(counts), p=self.weights)
+        return self.sums_at(nodes, counts, rng)
+
+    def sums_at(self, nodes: NDArray[np.int64], counts: Floats, rng: np.random.Generator) -> Floats:
+        """Return one draw of the sum of `counts` items at every node of `nodes`, arrays (n,)."""
         sums = np.zeros(len(counts))
-        for index, (v, n) in enumerate(zip(node, counts, strict=True)):
-            sums[index] = self.parts[v].sample(rng, int(n)).sum()
+        for node in np.unique(nodes):
+            mine = nodes == node
+            sums[mine] = _sums_of(self.parts[node], counts[mine], rng)
         return sums
+
+
+def _sums_of(part: Count, counts: Floats, rng: np.random.Generator) -> Floats:
+    """Return draws of sums of so many items: n negative binomials of size r are one of n r."""
+    if isinstance(part, Point):
+        return np.asarray(part.value * counts)
+    if not isinstance(part, CountMixture):
+        ends = np.cumsum(counts).astype(int)
+        drawn = np.concatenate([[0.0], np.cumsum(part.sample(rng, int(counts.sum())))])
+        return np.asarray(drawn[ends] - drawn[ends - counts.astype(int)])
+    split = rng.multinomial(counts.astype(np.int64), part.weights)
+    finite = np.isfinite(part.sizes)
+    shape = np.where(finite, split * np.where(finite, part.sizes, 1.0), 1.0)
+    gamma = rng.gamma(shape) / np.where(finite, part.sizes, 1.0)
+    rates = np.where(finite, gamma, split) * part.means
+    return rng.poisson(rates).sum(1).astype(float)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,6 @@
 """From beliefs about quantities to the worlds of a question. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -77,9 +77,8 @@ def evaluate(
     WeightError
         If the weights of a quantity are not a probability distribution.
     """
-    assume = assume or Assumptions()
     names = question.formula.names()
-    options = {name: _options(name, beliefs, assume) for name in names}
+    options = assumed(names, beliefs, assume or Assumptions())
     if isinstance(question.formula, Expression):
         return _solved(question.formula, question.unit, options, effort or Effort(tolerance))
     worlds = []
@@ -94,6 +93,13 @@ def evaluate(
             World(choices, weight, outcome, {k: _marginal(v) for k, v in content.items()})
         )
     return Outcome(tuple(sorted(worlds, key=lambda world: -world.weight)), question.unit)
+
+
+def assumed(
+    names: Iterable[str], beliefs: Beliefs, assume: Assumptions
+) -> dict[str, dict[str, Belief]]:
+    """Return the beliefs of some quantities after interventions and conditions."""
+    return {name: _options(name, beliefs, assume) for name in names}
 
 
 def _solved(

@@ -16,11 +16,13 @@ from scipy import fft
 
 from worlds.core.distributions import Complexes, CountMixture, Floats, PmfTable
 from worlds.core.formula.ranges import Range
-from worlds.errors import QuestionError
+from worlds.errors import ImpossibleError, QuestionError
 
 MOST = 1 << 22
 """Largest table of probabilities."""
 TAIL = 1e-10
+WORK = 1 << 25
+"""Values times periods times levels that are looked at for one period of a conditioned path."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,15 +123,73 @@ class PathTotal:
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """Return draws: a level, then every period."""
-        level = rng.choice(len(self.weights), size=size, p=self.weights)
-        total = np.zeros(size)
-        for means, sizes in zip(self.means, self.sizes, strict=True):
-            finite = np.isfinite(sizes[level])
-            shape = np.where(finite, sizes[level], 1.0)
-            rates = np.where(finite, rng.gamma(shape) / shape, 1.0) * means[level]
-            total += rng.poisson(rates)
-        return total
+        return np.asarray(self.paths(rng, size).sum(0))
 
     def scaled(self, factor: float) -> "PathTotal":
         """Return the total with every intensity times `factor` (exact thinning below 1)."""
         return PathTotal(self.weights, self.means * factor, self.sizes)
+
+    def spread(self, factors: Floats, weights: Floats) -> "PathTotal":
+        """Return the total whose intensity is multiplied by an uncertain factor in all periods.
+
+        Parameters
+        ----------
+        factors, weights
+            Arrays (V,): the values of the factor and their probabilities.
+        """
+        means = (self.means[:, :, None] * factors).reshape(len(self.means), -1)
+        probs = (self.weights[:, None] * weights).ravel()
+        return PathTotal(probs, means, np.repeat(self.sizes, len(factors), axis=1))
+
+    def period(self, step: int) -> CountMixture:
+        """Return the count of one period by itself."""
+        return CountMixture.of(self.means[step], self.sizes[step], self.weights)
+
+    def paths(self, rng: np.random.Generator, size: int) -> Floats:
+        """Return joint draws of all periods, array (H, size): a level, then every period."""
+        level = rng.choice(len(self.weights), size=size, p=self.weights)
+        return np.array(
+            [_draws(rng, m[level], r[level]) for m, r in zip(self.means, self.sizes, strict=True)]
+        )
+
+    def period_given(self, step: int, low: int, high: float) -> PmfTable:
+        """Return the count of one period, given that the total lies in [low, high].
+
+        At every level the period and the rest of the path are independent:
+        P(N = a, total in range) sums w P(N = a) P(low - a <= rest <= high - a) over the levels.
+
+        Raises
+        ------
+        QuestionError
+            If the tables would be too large, or the range is impossible.
+        """
+        top = max(len(self.table.probs), low + 2)
+        if np.isfinite(high):
+            top = max(top, int(high) + 2)
+        size = 1 << int(np.ceil(np.log2(top + 1)))
+        if size * self.means.size > WORK:
+            msg = f"{size:,} values in {len(self.means)} periods are too many to condition on"
+            raise QuestionError(msg)
+        z = np.exp(2j * np.pi * np.arange(size // 2 + 1) / size)
+        numbers = np.arange(size)
+        joint = np.zeros(size)
+        for k, weight in enumerate(self.weights):
+            others = [h for h in range(len(self.means)) if h != step]
+            there = np.ix_(others, [k])
+            alone = PathTotal(np.ones(1), self.means[there], self.sizes[there])
+            rest = np.clip(fft.irfft(np.conj(alone.pgf(z)), size), 0.0, None)
+            steps = np.concatenate([[0.0], np.cumsum(rest)])
+            ends = np.clip(np.minimum(high, size) - numbers + 1, 0, size).astype(int)
+            inside = steps[ends] - steps[np.clip(low - numbers, 0, size)]
+            mine = CountMixture.of(self.means[step, k], self.sizes[step, k]).pmf(numbers)
+            joint += weight * mine * np.maximum(inside, 0.0)
+        total = float(joint.sum())
+        if total <= 1e-13:
+            raise ImpossibleError(f"a total between {low:g} and {high:g}")
+        return PmfTable(0, joint / total, min(2 * TAIL / total, 1.0), self.method)
+
+
+def _draws(rng: np.random.Generator, means: Floats, sizes: Floats) -> Floats:
+    finite = np.isfinite(sizes)
+    shape = np.where(finite, sizes, 1.0)
+    return rng.poisson(np.where(finite, rng.gamma(shape) / shape, 1.0) * means).astype(float)

@@ -36,11 +36,13 @@ def shared_nodes(means: Floats, weights: Floats, size: float) -> Severity:
     shares = np.array([len(chunk) for chunk in chunks]) / len(order)
     stretched = _stretch(np.array([levels[chunk].mean() for chunk in chunks]), shares, levels)
     parts = []
-    for chunk, factor in zip(chunks, stretched, strict=True):
+    members = np.zeros(len(order), np.int64)
+    for node, (chunk, factor) in enumerate(zip(chunks, stretched, strict=True)):
+        members[chunk] = node
         values = means[:, chunk].ravel() * factor
         probs = np.repeat(weights / len(chunk), len(chunk))
         parts.append(compress(values, probs, size))
-    return Severity(shares, tuple(parts))
+    return Severity(shares, tuple(parts), members)
 
 
 def _stretch(nodes: Floats, shares: Floats, levels: Floats) -> Floats:
