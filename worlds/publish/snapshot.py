@@ -15,6 +15,8 @@ from worlds.core.forms.base import Arrays, Meta
 from worlds.errors import SnapshotError
 
 ID_LENGTH = 16
+LATER = ("segments", "refused", "pinned", "change")
+"""Fields of a release that are written only where they say something."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,16 @@ class Release:
         Whether the facts came from a simulator.
     created_at
         When it was published (not part of its id).
+    segments
+        ``category=label`` to quantity to what was learned of these things alone: ``models``,
+        ``weights``, whether they are ``in_use``, and the record that decided it.
+    refused
+        Quantity to model to the snapshot that the gate refused; ``declined`` says why.
+    pinned
+        Quantity to model to the snapshot that a person had pinned.
+    change
+        Who put it in force and why, if a person did: ``action`` (promote, rollback), ``reason``,
+        ``by``, ``at``, ``release`` or ``snapshot`` taken, ``replaced``.
     """
 
     domain: str
@@ -127,6 +139,10 @@ class Release:
     declined: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     simulated: bool = False
     created_at: datetime | None = None
+    segments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    pinned: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    change: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for quantity, models in self.models.items():
@@ -144,6 +160,8 @@ class Release:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
         raw = {name: value for name, value in asdict(self).items() if name != "id"}
+        # what is not there is left out, so that releases from before these fields keep their ids
+        raw = {name: value for name, value in raw.items() if value or name not in LATER}
         for name in ("as_of", "until", "created_at"):
             raw[name] = raw[name].isoformat() if raw[name] is not None else None
         return raw

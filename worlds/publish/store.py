@@ -1,20 +1,26 @@
 """Snapshots and releases in a directory: written beside, synced, then renamed into place."""
 
+import fcntl
 import json
-import os
 import re
 import shutil
 import tempfile
+import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from worlds.errors import SnapshotError
+from worlds.publish.files import append, lines, replace_file, sync, sync_directory, write
+from worlds.publish.log import Switch
 from worlds.publish.snapshot import Release, Snapshot, canonical, content_id
 
 _ID = re.compile(r"[0-9a-f]{16}")
+LOG = "log.jsonl"
 
 
 class SnapshotStore:
@@ -40,8 +46,8 @@ class SnapshotStore:
         try:
             with (temporary / "arrays.npz").open("wb") as file:
                 np.savez(file, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays.items()})
-                _sync(file.fileno())
-            _write(temporary / "manifest.json", canonical(manifest))
+                sync(file.fileno())
+            write(temporary / "manifest.json", canonical(manifest))
             try:
                 temporary.rename(target)
             except OSError:
@@ -49,7 +55,7 @@ class SnapshotStore:
                     raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        _sync_directory(target.parent)
+        sync_directory(target.parent)
         return snapshot.id
 
     def get(self, snapshot_id: str) -> Snapshot:
@@ -90,15 +96,53 @@ class SnapshotStore:
         return Snapshot.from_parts(manifest, arrays)
 
     def release(self, release: Release, *, current: bool = True) -> str:
-        """Publish a release: write it, then (if `current`) let `current` name it, atomically."""
+        """Publish a release: write it, then (if `current`) let `current` name it, atomically.
+
+        A release that comes into force is noted in the log of the directory.
+        """
         folder = self.root / "releases"
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{release.id}.json"
         if not target.exists():
-            _replace(target, json.dumps(release.to_json(), indent=1, sort_keys=True).encode())
+            replace_file(target, json.dumps(release.to_json(), indent=1, sort_keys=True).encode())
         if current:
-            _replace(self.root / "current", release.id.encode())
+            before = self._named()
+            replace_file(self.root / "current", release.id.encode())
+            if before != release.id:
+                append(self.root / LOG, Switch.of(release, before).to_json())
         return release.id
+
+    def _named(self) -> str | None:
+        try:
+            return self.current_id()
+        except SnapshotError:
+            return None
+
+    def log(self) -> list[Switch]:
+        """Return which release came into force when, oldest first; lines in pieces are left out."""
+        return [switch for raw in lines(self.root / LOG) if (switch := Switch.read(raw))]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the directory against others that change what is in force."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "switching.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def sweep(self, older: float = 3600.0) -> int:
+        """Remove what writers that were killed left half-written; return how many pieces."""
+        limit, removed = time.time() - older, 0
+        for folder in (self.root, self.root / "models", self.root / "releases"):
+            for path in folder.glob(".new-*"):
+                if path.stat().st_mtime > limit:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+                removed += 1
+        return removed
 
     def current_id(self) -> str | None:
         """Return the id of the release in force, or None before the first."""
@@ -157,29 +201,3 @@ class SnapshotStore:
 
 def _age(release: Release) -> tuple[datetime, datetime, str]:
     return release.as_of, release.created_at or release.as_of, release.id
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        _sync(file.fileno())
-
-
-def _sync(descriptor: int) -> None:
-    os.fsync(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _replace(target: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
-    os.close(descriptor)
-    _write(Path(name), content)
-    Path(name).replace(target)
-    _sync_directory(target.parent)
