@@ -8,6 +8,8 @@ The rules hold for every attribute on its own:
 - A retraction without attributes concerns all of them.
 - A correction or retraction is in force unless a retraction decides about it. A correction that was
   corrected in turn stays in force: its own value gave way, and what it replaced stays replaced.
+- An attribute which a correction adds to the correction it refers to counts as if that one had
+  stated it, from then on: it takes the place of the first event's value, if there is one.
 
 So of an event and everything that refers to it, at most one value per attribute is visible, and
 retracting a correction makes the corrected fact visible again, from then on and only from then on.
@@ -28,9 +30,11 @@ LONGEST = 1000
 class Node:
     """An event that refers or is referred to.
 
-    ``rows`` maps attributes to sequence numbers, ``referrers`` are the rows referring here in the
-    order recorded, ``attributes`` all that occur here or in anything that refers here, and
-    ``force`` remembers what was computed.
+    ``rows`` maps attributes to sequence numbers. ``referrers`` are the events referring here, each
+    with an attribute it concerns, in the order in which it came to concern it; ``listed`` are the
+    attributes with which this event is among the referrers of its target, ``offered`` those of
+    which it or a correction below it states a value. ``attributes`` are all that occur here or in
+    anything that refers here, and ``counts`` remembers what was computed.
     """
 
     op: int = ASSERT
@@ -38,7 +42,9 @@ class Node:
     rows: dict[str, int] = field(default_factory=dict)
     referrers: list[tuple[Key, str]] = field(default_factory=list)
     attributes: set[str] = field(default_factory=set)
-    force: dict[str, bool] = field(default_factory=dict)
+    listed: set[str] = field(default_factory=set)
+    offered: set[str] = field(default_factory=set)
+    counts: dict[str, bool] = field(default_factory=dict)
 
 
 class Standing:
@@ -104,7 +110,10 @@ class Standing:
             return self._add_pair(key, op, rows, target, target_rows)
         node = self.nodes.setdefault(key, Node())
         if target is not None:
-            aim = self.nodes.setdefault(target, Node(rows=dict(target_rows)))
+            aim = self.nodes.get(target)
+            if aim is None:
+                aim = Node(rows=dict(target_rows), offered=set(target_rows))
+                self.nodes[target] = aim
             aim.attributes.update(target_rows)
         asked = set(rows) | node.attributes
         roots = [key, *self.path(target)]
@@ -116,7 +125,7 @@ class Standing:
         self._insert(key, op, rows, target)
         for at in roots:
             self.nodes[at].attributes |= asked
-            self.nodes[at].force.clear()
+            self.nodes[at].counts.clear()
         after = self._visible({roots[-1]}, asked)
         new = set(rows.values()) if op != RETRACT else set()
         return [(seq, 1) for seq in sorted((before | new) - after)] + [
@@ -133,12 +142,21 @@ class Standing:
     ) -> list[tuple[int, int]]:
         """Add an event that refers to a fact nothing else has to do with: the usual case."""
         attributes = {*rows, *target_rows} - {EVERYTHING}
+        stated = set(rows) if op != RETRACT else set()
         self.nodes[target] = Node(
             rows=dict(target_rows),
             referrers=[(key, attribute) for attribute in rows],
             attributes=attributes,
+            offered={*target_rows, *stated},
         )
-        self.nodes[key] = Node(op=op, target=target, rows=dict(rows), attributes=set(attributes))
+        self.nodes[key] = Node(
+            op=op,
+            target=target,
+            rows=dict(rows),
+            attributes=set(attributes),
+            listed=set(rows),
+            offered=stated,
+        )
         gone = target_rows if EVERYTHING in rows else rows
         return [(target_rows[a], 1) for a in gone if a in target_rows]
 
@@ -147,8 +165,16 @@ class Standing:
         node.op = op
         node.target = target
         node.rows.update(rows)
-        if target is not None:
-            self.nodes[target].referrers.extend((key, attribute) for attribute in rows)
+        if op != RETRACT:
+            node.offered.update(rows)
+        at, stated = key, list(rows)
+        while (goal := self.nodes[at].target) is not None:
+            below, above = self.nodes[at], self.nodes[goal]
+            new = stated + sorted(below.offered - below.listed - set(stated))
+            above.referrers.extend((at, attribute) for attribute in new)
+            below.listed.update(new)
+            above.offered |= below.offered
+            at, stated = goal, []
 
     def _visible(self, roots: Iterable[Key], attributes: Iterable[str]) -> set[int]:
         found = (self.resolve(root, a) for root in roots for a in attributes)
@@ -163,30 +189,33 @@ class Standing:
 
     def _decider(self, key: Key, attribute: str) -> Key | None:
         for other, about in reversed(self.nodes[key].referrers):
-            if about in (attribute, EVERYTHING) and self._in_force(other, attribute):
+            if about in (attribute, EVERYTHING) and self._counts(other, attribute):
                 return other
         return None
 
-    def _in_force(self, key: Key, attribute: str) -> bool:
-        """Whether a referring event is in force; works off a stack, chains may be long."""
+    def _counts(self, key: Key, attribute: str) -> bool:
+        """Whether a referring event is in force and concerns an attribute.
+
+        With a decider about it, it does unless that is a retraction; without one, if it names the
+        attribute itself. Works off a stack, chains may be long.
+        """
         waiting = [key]
         while waiting:
             node = self.nodes[waiting[-1]]
             decided: bool | None = None
             for other, about in reversed(node.referrers):
-                if decided is not None:
-                    break
                 if about not in (attribute, EVERYTHING):
                     continue
-                force = self.nodes[other].force.get(attribute)
-                if force is None:
+                known = self.nodes[other].counts.get(attribute)
+                if known is None:
                     waiting.append(other)
                     break
-                if force:
+                if known:
                     decided = self.nodes[other].op != RETRACT
+                    break
             else:
-                decided = True if decided is None else decided
+                decided = attribute in node.rows or EVERYTHING in node.rows
             if decided is not None:
-                node.force[attribute] = decided
+                node.counts[attribute] = decided
                 waiting.pop()
-        return self.nodes[key].force[attribute]
+        return self.nodes[key].counts[attribute]

@@ -63,15 +63,43 @@ class Model:
         return key
 
     def _decider(self, key: Key, attribute: str, known: list[Any]) -> Event | None:
-        for _, _, event, about in reversed(known):
-            concerns = event.refers == key and about in (attribute, "")
-            if concerns and self._in_force(event, attribute, known):
-                return event
-        return None
+        """The last that came to concern the attribute and counts: by itself or by what is below."""
+        below = {(e.source, e.id): e for _, _, e, _ in known if e.refers == key}
+        since = {k: self._concerned(k, attribute, known) for k in below}
+        asked = [k for k in below if since[k] is not None and self._counts(k, attribute, known)]
+        return below[max(asked, key=since.__getitem__)] if asked else None  # type: ignore[arg-type]
 
-    def _in_force(self, event: Event, attribute: str, known: list[Any]) -> bool:
-        by = self._decider((event.source, event.id), attribute, known)
-        return by is None or by.op == "correct"
+    def _concerned(self, key: Key, attribute: str, known: list[Any]) -> int | None:
+        """When an event last came to concern an attribute: the number of the row that made it so.
+
+        Its own rows do; so does, where nothing did before, the first value from below.
+        """
+        mine = [(n, a, e) for _, n, e, a in known if (e.source, e.id) == key]
+        own = [n for n, about, _ in mine if about in (attribute, "")]
+        offered = [
+            max(n, mine[0][0])
+            for child in {(e.source, e.id) for _, _, e, _ in known if e.refers == key}
+            if (n := self._offered(child, attribute, known)) is not None
+        ]
+        named = [n for n, about, e in mine if about == attribute]
+        late = [min(offered)] if offered and not any(n <= min(offered) for n in named) else []
+        return max([*own, *late], default=None)
+
+    def _offered(self, key: Key, attribute: str, known: list[Any]) -> int | None:
+        """The row from which an event, or a correction below it, states a value."""
+        mine = [(n, a, e) for _, n, e, a in known if (e.source, e.id) == key]
+        found = [n for n, about, e in mine if about == attribute and e.op != "retract"]
+        for child in {(e.source, e.id) for _, _, e, _ in known if e.refers == key}:
+            below = self._offered(child, attribute, known)
+            if below is not None:
+                found.append(max(below, mine[0][0]))
+        return min(found, default=None)
+
+    def _counts(self, key: Key, attribute: str, known: list[Any]) -> bool:
+        by = self._decider(key, attribute, known)
+        if by is not None:
+            return by.op == "correct"
+        return any((e.source, e.id) == key and a in (attribute, "") for _, _, e, a in known)
 
     def _show(self, key: Key, attribute: str, known: list[Any]) -> Shown | None:
         by = self._decider(key, attribute, known)

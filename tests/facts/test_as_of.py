@@ -156,6 +156,27 @@ def test_a_corrected_correction_does_not_bring_back_the_first_fact(store: Store)
     assert numbers(store) == [13]
 
 
+def test_an_attribute_that_a_correction_of_a_correction_adds_is_seen(store: Store) -> None:
+    store.record([likes("e", 10), likes("c", 12, op="correct", refers=("app", "e"))])
+    more = {"likes": Exact(13), "shares": Exact(5)}
+    store.record([Event("app", "k", "post:1", more, START, op="correct", refers=("app", "c"))])
+    assert numbers(store) == [5, 13]
+    store.record([Event("app", "r", "post:1", {}, START, op="retract", refers=("app", "k"))])
+    assert numbers(store) == [12]
+
+
+def test_an_attribute_added_below_takes_the_place_of_the_first_value(store: Store) -> None:
+    both = {"likes": Exact(10), "shares": Exact(3)}
+    store.record([Event("app", "e", "post:1", both, START)])
+    store.record([likes("c", 12, op="correct", refers=("app", "e"))])
+    assert numbers(store) == [3, 12]
+    more = {"shares": Exact(5)}
+    store.record([Event("app", "k", "post:1", more, START, op="correct", refers=("app", "c"))])
+    assert numbers(store) == [5, 12]
+    store.record([Event("app", "r", "post:1", {}, START, op="retract", refers=("app", "c"))])
+    assert numbers(store) == [3, 10]
+
+
 def test_the_last_correction_of_a_fact_wins_and_gives_way_when_retracted(store: Store) -> None:
     store.record([likes("e", 10)])
     store.record([likes("c1", 11, op="correct", refers=("app", "e"))])
