@@ -55,7 +55,7 @@ def find(store: SnapshotStore, name: str) -> Release | Snapshot:
     known = releases | snapshots
     found = [name] if name in known else sorted(one for one in known if one.startswith(name))
     if len(name) < 4 or len(found) != 1:
-        several = f"begins {len(found)} ids: {', '.join(found[:5])}" if found else "is none"
+        several = f"begins {len(found)} ids: {', '.join(found[:5])}" if found else "names nothing"
         msg = (
             f"{name!r} {several}; name a release or a snapshot by its id "
             "(or at least 4 characters of it): `worlds models list` shows them"
