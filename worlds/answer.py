@@ -3,23 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from worlds.core.decide import Decision
 from worlds.core.decision_request import decide_from
-from worlds.core.distributions import Distribution, Mixture
+from worlds.core.distributions import Distribution, Floats, Mixture, check_levels
 from worlds.core.explain import Explanation, comparison, explain
 from worlds.core.lattice import CdfTable
 from worlds.core.newsvendor import Provision
 from worlds.core.outcome import Outcome, world_prob
 from worlds.core.questions import Comparison, Question
+from worlds.groups import Groups
+from worlds.periods import Periods
 from worlds.publish import Release
+from worlds.summary import summary
 
 WORLD_LEVEL = 0.9
-SAFE = (0.9, 0.95, 0.99)
-"""Levels of what is enough: the value not exceeded with this probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,7 @@ class ModelUse:
     snapshot: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True):
     """A central interval and its level."""
 
     level: float
@@ -41,16 +43,14 @@ class Interval:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Exceedance:
+class Exceedance(msgspec.Struct, frozen=True):
     """The probability of lying above a threshold."""
 
     threshold: float
     prob: float
 
 
-@dataclass(frozen=True, slots=True)
-class WorldPrediction:
+class WorldPrediction(msgspec.Struct, frozen=True):
     """What one model says by itself."""
 
     model: str
@@ -61,8 +61,7 @@ class WorldPrediction:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True):
     """What one thing will bring: the mixture over the models.
 
     `unseen` lists labels and values the models have not met (the answer is wider for them),
@@ -91,15 +90,16 @@ def predict_mixture(
 ) -> Prediction:
     """Mix the predictive distributions of the models and read off what was asked."""
     mixed = mix(parts)
-    ends = [0.5, *(p for level in levels for p in ((1 - level) / 2, (1 + level) / 2))]
-    values = mixed.quantile(ends).tolist()
-    above = (1 - mixed.cdf(np.asarray(thresholds, float))).tolist() if len(thresholds) else []
+    ends = _ends(tuple(levels))
+    if isinstance(mixed, CdfTable):
+        values, above = mixed.quantiles(ends), mixed.exceedance(thresholds)
+    else:
+        values = mixed.quantile(ends).tolist()
+        above = (1 - mixed.cdf(np.asarray(thresholds, float))).tolist() if thresholds else []
     return Prediction(
         median=values[0],
         mean=mixed.mean(),
-        intervals=tuple(
-            Interval(level, values[2 * i + 1], values[2 * i + 2]) for i, level in enumerate(levels)
-        ),
+        intervals=tuple(map(Interval, levels, values[1::2], values[2::2])),
         exceedance=tuple(
             Exceedance(x, min(max(p, 0.0), 1.0)) for x, p in zip(thresholds, above, strict=True)
         ),
@@ -111,6 +111,15 @@ def predict_mixture(
     )
 
 
+@lru_cache(maxsize=256)
+def _ends(levels: tuple[float, ...]) -> Floats:
+    """Return one half and the two ends of every central interval, checked."""
+    ends = [0.5, *(p for level in levels for p in ((1 - level) / 2, (1 + level) / 2))]
+    checked = check_levels(ends)
+    checked.flags.writeable = False
+    return checked
+
+
 def _world(model: str, weight: float, table: Distribution) -> WorldPrediction:
     low, median, high = table.quantile([0.05, 0.5, 0.95]).tolist()
     return WorldPrediction(model, weight, median, table.mean(), low, high)
@@ -118,12 +127,17 @@ def _world(model: str, weight: float, table: Distribution) -> WorldPrediction:
 
 def mix(parts: Sequence[tuple[str, float, Distribution]]) -> Distribution:
     """Return the mixture; tables on the common grid are added up."""
-    tables = [(weight, table) for _, weight, table in parts if isinstance(table, CdfTable)]
+    tables = [(weight, table) for _, weight, table in parts if type(table) is CdfTable]
     if len(tables) == len(parts):
-        values = sum((weight * table.values for weight, table in tables), np.zeros(()))
-        mean = sum(weight * table.mean() for weight, table in tables)
-        square = sum(weight * (table.var() + table.mean() ** 2) for weight, table in tables)
-        return CdfTable(np.asarray(values), (mean, square - mean**2), tables[0][1].error)
+        mean = square = 0.0
+        values = tables[0][0] * tables[0][1].values
+        for weight, table in tables[1:]:
+            values += weight * table.values
+        for weight, table in tables:
+            first, variance = table.moments
+            mean += weight * first
+            square += weight * (variance + first**2)
+        return CdfTable(values, (mean, square - mean**2), tables[0][1].error)
     weights = np.array([weight for _, weight, _ in parts])
     return Mixture(weights, tuple(table for _, _, table in parts))
 
@@ -143,13 +157,12 @@ class Answer:
     release: Release | None
     degraded: str | None
     notes: tuple[str, ...] = field(default=())
+    groups: Groups | None = None
+    periods: Periods | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: plain numbers, texts and lists."""
         outcome, release = self.outcome, self.release
-        median, *ends = outcome.quantiles(
-            [0.5, *(p for level in self.levels for p in ((1 - level) / 2, (1 + level) / 2))]
-        )
         return {
             "question": self.question.name,
             "text": self.question.text,
@@ -162,23 +175,7 @@ class Answer:
             "notes": list(self.notes),
             "assumptions": {name: dict(value) for name, value in self.assumptions.items()},
             "worlds": [self._world(index) for index in range(len(outcome.worlds))],
-            "mean": float(outcome.mean()),
-            "sd": float(outcome.sd()),
-            "median": float(median),
-            "intervals": [
-                {
-                    "level": level,
-                    "low": float(ends[2 * i]),
-                    "high": float(ends[2 * i + 1]),
-                    "error_bound": max(ends[2 * i].error, ends[2 * i + 1].error),
-                }
-                for i, level in enumerate(self.levels)
-            ],
-            "safe": [
-                {"level": level, "value": float(value), "error_bound": value.error}
-                for level, value in zip(SAFE, outcome.quantiles(SAFE), strict=True)
-            ],
-            "exceedance": self._exceedance(),
+            **summary(outcome, self.levels, self.threshold),
             "quantities": {name: self._quantity(name) for name in outcome.worlds[0].parts},
             "method": outcome.method,
             "error_bound": outcome.error,
@@ -192,6 +189,8 @@ class Answer:
                 for m in self.models
             ],
             "sentence": self.sentence(),
+            **({} if self.groups is None else {"groups": self.groups.to_dict()}),
+            **({} if self.periods is None else {"periods": self.periods.to_dict()}),
         }
 
     def _world(self, index: int) -> dict[str, Any]:
@@ -207,17 +206,6 @@ class Answer:
             "prob": world_prob(world, self.threshold) if self.threshold else None,
             "method": world.method,
             "error_bound": world.error,
-        }
-
-    def _exceedance(self) -> dict[str, Any] | None:
-        if self.threshold is None:
-            return None
-        prob = self.outcome.prob(self.threshold)
-        return {
-            "comparison": str(self.threshold),
-            "threshold": self.threshold.value,
-            "prob": float(prob),
-            "error_bound": prob.error,
         }
 
     def _quantity(self, name: str) -> dict[str, Any]:

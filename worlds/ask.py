@@ -19,6 +19,8 @@ from worlds.core.path_total import PathTotal
 from worlds.core.questions import Assumptions, Comparison, Expression, Question
 from worlds.domain import Domain
 from worlds.errors import QuestionError, SnapshotError, UnknownNameError
+from worlds.groups import Splitting, split
+from worlds.periods import Periods, periods
 from worlds.publish import Release, SnapshotStore
 
 DEFAULT = "default"
@@ -122,6 +124,7 @@ class Answerer:
         threshold: float | str | None = None,
         levels: Sequence[float] = LEVELS,
         over: int = 1,
+        by: str | None = None,
     ) -> Answer:
         """Answer a question of the domain about the next period, or the next few together.
 
@@ -139,7 +142,10 @@ class Answerer:
             Levels of the central intervals.
         over
             Number of periods whose total is asked. They share one level (see
-            `worlds.core.path_total`).
+            `worlds.core.path_total`); conditions and interventions speak of the total.
+        by
+            A category whose labels are answered one by one as well, or some labels of it:
+            ``breed``, ``breed=pug,beagle`` (see `worlds.groups`).
 
         Raises
         ------
@@ -147,7 +153,7 @@ class Answerer:
             What cannot be asked, and what would be right.
         """
         question = self.domain.question(name)
-        return self._answer(question, given, do, where, threshold, levels, over)
+        return self._answer(question, given, do, where, threshold, levels, over, by)
 
     def query(
         self,
@@ -161,6 +167,7 @@ class Answerer:
         threshold: float | str | None = None,
         levels: Sequence[float] = LEVELS,
         over: int = 1,
+        by: str | None = None,
         error: float = 1e-5,
         seconds: float | None = PATIENCE,
     ) -> Answer:
@@ -172,7 +179,7 @@ class Answerer:
             Such as ``sum(likes_per_pupdate, pupdates) * 0.02`` (see `worlds.core.formula`).
         unit
             Unit of the answer; found from those of the quantities where left out.
-        given, do, where, threshold, levels, over
+        given, do, where, threshold, levels, over, by
             As in `ask`.
         conditions
             Comparisons that hold, such as ``"pupdates > 3"``.
@@ -198,7 +205,7 @@ class Answerer:
             msg = f"the formula names no quantity of the domain; there are {known_names}"
             raise QuestionError(msg)
         question = Question("query", expression, unit or "", formula)
-        return self._answer(question, given, do, where, threshold, levels, over, effort)
+        return self._answer(question, given, do, where, threshold, levels, over, by, effort)
 
     def _answer(
         self,
@@ -209,22 +216,27 @@ class Answerer:
         threshold: float | str | None,
         levels: Sequence[float],
         over: int,
+        by: str | None = None,
         effort: Effort | None = None,
     ) -> Answer:
         if isinstance(over, bool) or not isinstance(over, int) or over < 1:
             msg = f"over takes a number of periods, 1 or more; got {over!r}"
             raise QuestionError(msg)
-        where = self._normalised(where or {})
+        where = self.normalised(where or {})
         assume = Assumptions.parse(question, given, do, where)
-        if threshold is not None:
-            Comparison.parse(threshold, ">")  # refuse before computing
-        outcome = evaluate(question, self.beliefs(question, where, over), assume, effort=effort)
-        question = replace(question, unit=question.unit or outcome.unit)
         limit = question.threshold if threshold is None else threshold
+        compared = None if limit is None else Comparison.parse(limit, ">")
+        parts = (2 if over > 1 else 1) + (1 if by is not None else 0)
+        first = effort.share(parts) if effort else None
+        outcome = evaluate(question, self.beliefs(question, where, over), assume, effort=first)
+        question = replace(question, unit=question.unit or outcome.unit)
+        wanted = Splitting(question, assume, over, tuple(levels), compared, effort)
+        groups = None if by is None else split(self, wanted, by)
+        found = periods(self, wanted) if over > 1 else None
         return Answer(
             question=question,
             outcome=outcome,
-            threshold=None if limit is None else Comparison.parse(limit, ">"),
+            threshold=compared,
             levels=tuple(levels),
             start=self.start,
             end=self.start + over * self.domain.step,
@@ -232,7 +244,9 @@ class Answerer:
             models=tuple(use for use in self.versions if use.quantity in question.formula.names()),
             release=self.release,
             degraded=self.degraded,
-            notes=(*self._aged(), *self._unseen(where), *_joint(over)),
+            notes=(*self._aged(), *self._unseen(where), *_joint(over, found)),
+            groups=groups,
+            periods=None if isinstance(found, str) else found,
         )
 
     def beliefs(self, question: Question, where: Mapping[str, str], over: int = 1) -> Beliefs:
@@ -266,7 +280,7 @@ class Answerer:
     def _contents(self) -> dict[tuple[object, ...], Count | Severity]:
         return {}
 
-    def _normalised(self, where: Mapping[str, str]) -> dict[str, str]:
+    def normalised(self, where: Mapping[str, str]) -> dict[str, str]:
         """Return `where` with labels as the extractor writes them."""
         settled = {}
         for category, label in where.items():
@@ -329,27 +343,30 @@ class Answerer:
             Whether to list what every model says by itself.
         """
         features = self.domain.features(draft)
-        parts = [
-            (model, loaded.weight, loaded.form.quick(features, at), loaded.form)
-            for model, loaded in self._sizes
-        ]
-        surprises = {name for _, _, _, form in parts for name in form.surprises(features)}
-        known = {entry.name for entry in self.domain.draft}
-        ignored = sorted(set(draft) - known)
+        parts = []
+        surprises: set[str] = set()
+        for model, weight, form in self._sizes:
+            parts.append((model, weight, form.quick(features, at)))
+            surprises.update(form.surprises(features))
         return predict_mixture(
-            [(model, weight, table) for model, weight, table, _ in parts],
+            parts,
             levels=levels,
             thresholds=thresholds,
             with_worlds=worlds,
             unseen=tuple(sorted(surprises)),
-            ignored=tuple(ignored),
+            ignored=tuple(sorted(draft.keys() - self._stated)),
         )
 
     @cached_property
-    def _sizes(self) -> list[tuple[str, "_SizeLoaded"]]:
+    def _stated(self) -> frozenset[str]:
+        """What a draft may say."""
+        return frozenset(entry.name for entry in self.domain.draft)
+
+    @cached_property
+    def _sizes(self) -> list[tuple[str, float, SizeForm]]:
         name = self.domain.quantity("size").name
         return [
-            (model, _SizeLoaded(loaded.weight, loaded.form))
+            (model, loaded.weight, loaded.form)
             for model, loaded in self.models[name].items()
             if isinstance(loaded.form, SizeForm)
         ]
@@ -367,16 +384,11 @@ def _total(form: CountForm, where: Mapping[str, str], over: int) -> Count:
     return PathTotal.of([one for one in periods if isinstance(one, CountMixture)])
 
 
-def _joint(over: int) -> list[str]:
+def _joint(over: int, found: Periods | str | None) -> list[str]:
     if over == 1:
         return []
-    return [f"{over} periods together: they share one level, their noise is independent"]
-
-
-@dataclass(frozen=True, slots=True)
-class _SizeLoaded:
-    weight: float
-    form: SizeForm
+    said = [f"{over} periods together: they share one level, their noise is independent"]
+    return [*said, found] if isinstance(found, str) else said
 
 
 def _usable(

@@ -33,9 +33,7 @@ STEPS = ((8.0, 0.1), (LARGEST_SIZE, 0.05))
 """Step of the lattice for sizes up to: less noise needs a finer one."""
 NARROW = 0.8
 """Steps below which a standard deviation is too small for the trapezoidal rule."""
-_NODES: NDArray[np.float32] = np.arange(
-    round((HIGH - LOW) / STEPS[-1][1]) + 2, dtype=np.float32
-)
+_NODES: NDArray[np.float32] = np.arange(round((HIGH - LOW) / STEPS[-1][1]) + 2, dtype=np.float32)
 _OFFSETS: Floats = np.arange(-2.0, 4.0)
 _FROM_MOMENTS: Floats = np.linalg.inv(np.vander(_OFFSETS, increasing=True).T)
 ERROR = 2e-4
@@ -55,7 +53,7 @@ class LogMean:
 class CdfTable:
     """A count given by its cumulative probabilities on `GRID`."""
 
-    values: Floats
+    values: NDArray[np.floating]
     moments: tuple[float, float]
     error: float = ERROR
     method: str = "quadrature (lattice)"

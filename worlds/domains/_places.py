@@ -12,6 +12,8 @@ ABROAD = "abroad"
 METRES_PER_DEGREE = 111_320.0
 RADIUS95 = math.sqrt(2 * math.log(20))
 """95% radius of a circular normal distribution in units of its standard deviation."""
+FAR = 9.0
+"""Standard deviations beyond which a strip has no probability (1e-19)."""
 LEAST = 0.02
 MOST_CELLS = 3
 
@@ -56,7 +58,9 @@ def region(place: tuple[float, float, float], home: Box) -> Alternatives:
 
 
 def _strips(centre: float, sd: float, first: int, last: int) -> dict[int, float]:
-    """Return the probability of every one-degree strip between two whole degrees."""
+    """Return the probability of every one-degree strip that has any, between two degrees."""
+    first = max(first, math.floor(centre - FAR * sd))
+    last = min(last, math.ceil(centre + FAR * sd))
     below = [_below((edge - centre) / sd) for edge in range(first, last + 1)]
     return {first + i: below[i + 1] - below[i] for i in range(last - first)}
 

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from worlds.core.features import Alternatives
@@ -44,11 +45,17 @@ def label(raw: object) -> str | None:
     >>> label("Golden Retriever"), label("shih-tzu"), label("  ")
     ('golden_retriever', 'shih_tzu', None)
     """
-    value = plain(raw)
+    value = raw if type(raw) is str else plain(raw)
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    text = "_".join(re.findall(r"[^\W_]+", str(value).lower()))[:LONGEST_LABEL].strip("_")
-    return None if text in NOTHING else text
+    text = str(value)
+    return _label(text) if len(text) <= LONGEST_LABEL else _label.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)
+def _label(text: str) -> str | None:
+    words = "_".join(re.findall(r"[^\W_]+", text.lower()))[:LONGEST_LABEL].strip("_")
+    return None if words in NOTHING else words
 
 
 def number(raw: object, low: float, high: float) -> float | None:
@@ -56,6 +63,8 @@ def number(raw: object, low: float, high: float) -> float | None:
 
     An uncertain number enters by its centre.
     """
+    if type(raw) is float and low <= raw <= high:
+        return raw
     value = plain(raw)
     if isinstance(value, Mapping):
         if {"lo", "hi"} <= value.keys():
@@ -140,6 +149,8 @@ def alternatives(raw: object, name: Callable[[object], str | None] = label) -> A
         the seventh label and all after it are folded into ``other``. Empty if nothing
         could be read.
     """
+    if raw is None:
+        return ()
     value = plain(raw)
     if not isinstance(value, Mapping):
         single = name(value)
@@ -188,8 +199,10 @@ def settled(
     nameable
         Categories that no attribute is called by: a row may name their label outright.
     """
-    named = {category: alternatives(row.get(category)) for category in nameable}
-    found = {key: named.get(key) or value for key, value in derived.items()}
+    found = dict(derived)
+    for category in nameable:
+        if category in row:
+            found[category] = alternatives(row[category]) or derived[category]
     return {key: value for key, value in found.items() if value}
 
 

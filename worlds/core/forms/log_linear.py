@@ -225,10 +225,14 @@ class LogLinear:
         covariance = np.atleast_2d(np.cov(draws, ddof=0))
         return draws.mean(1).tolist(), covariance.tolist()
 
+    @cached_property
+    def _since(self) -> float:
+        return self.reference.timestamp()
+
     def _drift_variance(self, at: datetime | None) -> float:
         if at is None:
             return 0.0
-        days = (at - self.reference).total_seconds() / 86400
+        days = (at.timestamp() - self._since) / 86400
         return self.drift_sd**2 * min(max(days, 0.0), DRIFT_DAYS)
 
     def _with(
