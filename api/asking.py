@@ -67,20 +67,30 @@ def pair(text: str, name: str) -> tuple[str, str]:
 
 
 def given_pairs(texts: Iterable[str]) -> dict[str, str]:
-    """Read conditions: ``pupdates=learned`` names a model, ``pupdates>=3`` a range."""
-    conditions = {}
+    """Read conditions: ``pupdates=learned`` names a model, ``pupdates>=3`` a range.
+
+    Several of one quantity all hold.
+    """
+    conditions: dict[str, str] = {}
     for text in texts:
         key, value = pair(text, "given")
         bare = not _COMPARED.search(value) and not value.startswith("model")
-        conditions[key] = f"model = {value}" if bare else value
+        said = f"model = {value}" if bare else value
+        conditions[key] = f"{conditions[key]} and {said}" if key in conditions else said
     return conditions
 
 
 def do_pairs(texts: Iterable[str]) -> dict[str, float | Times]:
-    """Read interventions: ``pupdates=9000`` fixes, ``pupdates=x2`` multiplies."""
+    """Read interventions: ``pupdates=9000`` fixes, ``pupdates=x2`` multiplies.
+
+    Raises
+    ------
+    RequestError
+        If one is no number, or a quantity has two.
+    """
     changes: dict[str, float | Times] = {}
     for text in texts:
-        key, value = pair(text, "do")
+        key, value = _once(text, "do", changes)
         scaled = _TIMES.fullmatch(value)
         amount = _number(scaled.group(1) or scaled.group(2) if scaled else value, "do")
         changes[key] = Times(amount) if scaled else amount
@@ -94,7 +104,7 @@ def scenario_do_pairs(texts: Iterable[str]) -> dict[str, Any]:
     """
     changes: dict[str, Any] = {}
     for text in texts:
-        key, value = pair(text, "do")
+        key, value = _once(text, "do", changes)
         found = _RANGE.fullmatch(value)
         if found is None:
             changes[key] = msgspec.to_builtins(do_pairs([text])[key])
@@ -124,7 +134,7 @@ def decide_pairs(texts: Sequence[str]) -> dict[str, Any] | None:
             raise RequestError("decide is not a JSON object", [("decide", str(error))]) from None
     decision: dict[str, Any] = {}
     for text in texts:
-        key, value = pair(text, "decide")
+        key, value = _once(text, "decide", decision)
         listed = [_number(part, "decide") for part in value.split(",")]
         decision[key] = listed if key == "capacities" else listed[0]
         if key != "capacities" and len(listed) > 1:
@@ -134,7 +144,26 @@ def decide_pairs(texts: Sequence[str]) -> dict[str, Any] | None:
 
 def where_pairs(texts: Iterable[str]) -> dict[str, str]:
     """Read restrictions: ``breed=pug``."""
-    return dict(pair(text, "where") for text in texts)
+    labels: dict[str, str] = {}
+    for text in texts:
+        key, value = _once(text, "where", labels)
+        labels[key] = value
+    return labels
+
+
+def _once(text: str, name: str, known: Mapping[str, object]) -> tuple[str, str]:
+    """Split ``key=value``; a key stands once.
+
+    Raises
+    ------
+    RequestError
+        If there is no key or no value, or the key was there before.
+    """
+    key, value = pair(text, name)
+    if key in known:
+        wrong = f"{key} is there twice: say it once"
+        raise RequestError(f"{name} contradicts itself", [(name, wrong)])
+    return key, value
 
 
 def _number(text: str, name: str) -> float:
@@ -155,13 +184,15 @@ def from_pairs(
     do: Iterable[str] = (),
     where: Iterable[str] = (),
     as_of: str | None = None,
+    over: int = 1,
+    by: str | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> QuestionRequest:
     """Build a request from texts, as a query string or a command line has them.
 
     Parameters
     ----------
-    threshold, levels, given, do, where, as_of
+    threshold, levels, given, do, where, as_of, over, by
         Parts of a question.
     more
         Other fields as they are; with a formula it is a `FormulaRequest`.
@@ -177,6 +208,8 @@ def from_pairs(
         "do": {k: msgspec.to_builtins(v) for k, v in do_pairs(do).items()},
         "where": where_pairs(where),
         "as_of": as_of,
+        "over": over,
+        "by": by,
         **(more or {}),
     }
     kind = FormulaRequest if "formula" in raw else QuestionRequest
@@ -199,4 +232,6 @@ def arguments(request: QuestionRequest) -> Mapping[str, Any]:
         "given": dict(request.given),
         "do": {name: msgspec.to_builtins(value) for name, value in request.do.items()},
         "where": dict(request.where),
+        "over": request.over,
+        "by": request.by,
     }

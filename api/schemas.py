@@ -16,6 +16,7 @@ Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Tolerance = Annotated[float, msgspec.Meta(ge=1e-9, le=0.5)]
 Deadline = Annotated[float, msgspec.Meta(gt=0, le=10)]
 Limit = float | str | None
+Periods = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -66,6 +67,11 @@ class QuestionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Interventions by quantity: ``{"pupdates": 9000}`` or ``{"pupdates": {"times": 2}}``.
     where
         Category to label: only things that carry it.
+    over
+        Number of periods: the answer is their total, with every period and the largest of them.
+    by
+        A category, or some of its labels, each answered by itself as well: ``breed``,
+        ``breed=pug,beagle``.
     as_of
         Answer with what was known then; a time with a zone.
     explain
@@ -86,6 +92,8 @@ class QuestionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     given: dict[str, Name] = msgspec.field(default_factory=dict)
     do: dict[str, float | Times] = msgspec.field(default_factory=dict)
     where: dict[str, Name] = msgspec.field(default_factory=dict)
+    over: Periods = 1
+    by: Name | None = None
     as_of: str | None = None
     explain: bool = False
     acts_at: Probability | None = None

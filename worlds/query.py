@@ -27,6 +27,8 @@ from worlds.core.outcome import World
 from worlds.core.questions import Comparison
 from worlds.domain import Domain, load_domain
 from worlds.errors import QuestionError
+from worlds.groups import Groups
+from worlds.periods import Periods
 from worlds.picture import svg
 from worlds.publish import SnapshotStore
 from worlds.ranges import find_ranges
@@ -130,6 +132,7 @@ class Query:
     _options: Mapping[str, Any] = field(default_factory=dict)
     _conditions: tuple[str, ...] = ()
     _over: int = 1
+    _by: str | None = None
 
     def given(self, *formulas: str, **conditions: object) -> "Query":
         """Condition by Bayes: ``given(pupdates=">= 20")`` or ``"model = learned"``.
@@ -155,6 +158,13 @@ class Query:
         """Ask for the total of so many periods; they share one level (joint paths)."""
         return replace(self, _over=periods)
 
+    def by(self, category: str, *labels: str) -> "Query":
+        """Answer every label of a category by itself as well: ``by("breed")``.
+
+        ``by("breed", "pug", "beagle")`` names the groups. See `groups`.
+        """
+        return replace(self, _by=f"{category}={','.join(labels)}" if labels else category)
+
     def as_of(self, moment: datetime) -> "Query":
         """Answer from what was known at a moment (time zone needed)."""
         return replace(self, _as_of=moment)
@@ -171,16 +181,49 @@ class Query:
                 where=self._where,
                 conditions=self._conditions,
                 over=self._over,
+                by=self._by,
                 **self._options,
             )
         if find_ranges(self._do):
-            if self._over > 1:
-                msg = "ranges of interventions are asked of one period: leave out over(...)"
+            if self._over > 1 or self._by is not None:
+                msg = "ranges of interventions are asked of one period: leave out over, by"
                 raise QuestionError(msg)
             return run(answerer, self.question, self.scenario("the query")).answer
         return answerer.ask(
-            self.question, given=self._given, do=self._do, where=self._where, over=self._over
+            self.question,
+            given=self._given,
+            do=self._do,
+            where=self._where,
+            over=self._over,
+            by=self._by,
         )
+
+    def groups(self) -> Groups:
+        """Return the answer by group, after `by`.
+
+        Raises
+        ------
+        QuestionError
+            If no groups were asked for.
+        """
+        if self.answer.groups is None:
+            msg = "no groups were asked for: by('breed').groups()"
+            raise QuestionError(msg)
+        return self.answer.groups
+
+    def periods(self) -> Periods:
+        """Return every period of the horizon, their joint paths and the largest, after `over`.
+
+        Raises
+        ------
+        QuestionError
+            If only one period was asked for, or they cannot be told apart.
+        """
+        if self.answer.periods is None:
+            said = "; ".join(self.answer.notes[-1:]) if self._over > 1 else "over(6).periods()"
+            msg = f"there are no periods to tell apart: {said}"
+            raise QuestionError(msg)
+        return self.answer.periods
 
     def worlds(self) -> tuple[World, ...]:
         """Return the possible worlds, most probable first."""
@@ -216,7 +259,7 @@ class Query:
 
     def cdf(self, x: float) -> Estimate:
         """Return P(answer <= x)."""
-        return self.answer.outcome.prob(Comparison("<=", float(x)))
+        return self.answer.outcome.prob(Comparison.parse(x, "<="))
 
     def exceedance(self, thresholds: Sequence[float]) -> list[tuple[float, Estimate]]:
         """Return for every threshold the probability of lying above it."""

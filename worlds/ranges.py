@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from worlds.core.distributions import LARGEST, Floats
+from worlds.core.questions import shown
 from worlds.errors import QuestionError
 
 Prior = Literal["uniform", "log-uniform"]
@@ -138,17 +139,26 @@ def _read(name: str, raw: object) -> Range:
         raise QuestionError(_usage(name, raw))
     if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in ends):
         raise QuestionError(_usage(name, raw))
-    low, high = float(ends[0]), float(ends[1])
+    low, high = ends
     if not 0 <= low < high <= LARGEST or (prior == "log-uniform" and low <= 0):
         raise QuestionError(_usage(name, raw))
-    return Range(name, kind, low, high, str(prior))
+    return Range(name, kind, float(low), float(high), str(prior))
+
+
+def _short(raw: object) -> str:
+    """Return what was given; whole numbers of any length shortened."""
+    if isinstance(raw, Mapping):
+        return f"{{{', '.join(f'{key!r}: {_short(value)}' for key, value in raw.items())}}}"
+    if isinstance(raw, list | tuple):
+        return f"[{', '.join(map(_short, raw))}]"
+    return shown(raw)
 
 
 def _usage(name: str, raw: object) -> str:
     return (
         f'a range of {name!r} is {{"times": [low, high]}} or {{"between": [low, high]}} with '
         f'0 <= low < high <= {LARGEST:g}, and "prior" "uniform" or "log-uniform" (low > 0); '
-        f"got {raw!r}"
+        f"got {_short(raw)}"
     )
 
 

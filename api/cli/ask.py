@@ -21,6 +21,8 @@ Example: a formula
     worlds ask --formula "sum(likes_per_pupdate, pupdates) * 0.02" --unit EUR
 Example: where does the width come from, and what suffices in 99 of 100 cases?
     worlds ask likes_next_hour --explain --decide service_level=0.99
+Example: the next six hours, hour by hour, and by breed
+    worlds ask likes_next_hour --over 6 --by breed
 Example: which of three capacities?
     worlds ask --decide capacities=500,800,1200 --decide unit_cost=1 --decide shortfall_cost=5
 """
@@ -36,6 +38,8 @@ Example: which of three capacities?
 @click.option("--condition", "conditions", multiple=True, metavar="TEXT", help="a > b; formulas.")
 @click.option("--do", multiple=True, metavar="K=V", help="pupdates=9000 or pupdates=x2.")
 @click.option("--where", multiple=True, metavar="K=V", help="breed=pug.")
+@click.option("--over", type=int, default=1, help="Periods: their total, each, the largest.")
+@click.option("--by", metavar="CATEGORY", help="Each label by itself: breed, breed=pug,beagle.")
 @click.option("--as-of", metavar="TIME", help="Answer with what was known then.")
 @click.option("--error", type=float, help="Error of a probability that will do. [default: 1e-5]")
 @click.option("--deadline", type=float, help="Seconds for a formula. [default: 5]")

@@ -1,6 +1,6 @@
 """Paths of questions, formulas and scenarios."""
 
-from api.openapi.components import NUMBER, TEXT, array, record, ref
+from api.openapi.components import COUNT, NUMBER, TEXT, array, record, ref
 from api.openapi.parts import BODY, JSON, TIME, Json, body, operation, query, responses
 from worlds.domain import Domain
 
@@ -56,6 +56,10 @@ def _ask(domain: Domain) -> Json:
             query("where", array(TEXT), "Only things like this", [f"{domain.shares[0]}=pug"])
             if domain.shares
             else query("where", array(TEXT), "Not in this domain", []),
+            query("over", COUNT, "The total of so many periods, and each of them", 3),
+            query("by", TEXT, "Each label of a category by itself as well", domain.shares[0])
+            if domain.shares
+            else query("by", TEXT, "Not in this domain", ""),
             query("as_of", TIME, "As known then", "2026-11-20T19:30:00Z"),
         ],
     )

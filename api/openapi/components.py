@@ -250,6 +250,8 @@ def _answers() -> Json:
         sentence=TEXT,
     )
     answer["properties"] |= {
+        "groups": {**ANY, "description": "Every label by itself, if asked for (by)."},
+        "periods": {**ANY, "description": "Every period and the largest, if asked for (over)."},
         "explanation": {**ANY, "description": "Where width and chance come from, if asked for."},
         "decision": {**ANY, "description": "What to provide, if asked for."},
         "change": {**ANY, "description": "Why the answer changed since a time, if asked for."},

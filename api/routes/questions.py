@@ -12,14 +12,15 @@ from api.answering import checked, compare, respond
 from api.asking import from_pairs
 from api.describe import catalogue
 from api.past import Past
-from api.routes.query import check_query
+from api.routes.query import check_query, whole
 from api.routes.replies import json_bytes, read
 from api.scenarios import store_of
 from api.schemas import CompareRequest, FormulaRequest, QuestionRequest
 from api.service import Service
 from worlds.ask import Answerer
 
-QUERY = ("threshold", "level", "given", "do", "where", "as_of")
+QUERY = ("threshold", "level", "given", "do", "where", "over", "by", "as_of")
+MOST_PERIODS = 1000
 
 _decoder = msgspec.json.Decoder(QuestionRequest)
 _formula_decoder = msgspec.json.Decoder(FormulaRequest)
@@ -107,4 +108,6 @@ def from_query(request: Request[Any, Any, Any]) -> QuestionRequest:
         do=query.getall("do", []),
         where=query.getall("where", []),
         as_of=query.get("as_of"),
+        over=whole(query, "over", 1, 1, MOST_PERIODS),
+        by=query.get("by"),
     )

@@ -18,7 +18,7 @@ def condition_count(count: Count, condition: Comparison) -> tuple[Count, float]:
     """
     if isinstance(count, Point):
         return count, float(condition.holds(count.value))
-    lowest, highest = _bounds(condition)
+    lowest, highest = whole_range(condition)
     tail = 16 * (np.sqrt(count.var()) + 3)
     reach = max(float(count.quantile(1 - 1e-12)), lowest + tail)
     top = int(min(highest, reach))
@@ -35,7 +35,7 @@ def condition_count(count: Count, condition: Comparison) -> tuple[Count, float]:
     return PmfTable(bottom, probs / total, error=1e-12), total
 
 
-def _bounds(condition: Comparison) -> tuple[float, float]:
+def whole_range(condition: Comparison) -> tuple[float, float]:
     """Return the lowest and highest whole number that fulfil the comparison."""
     edge = condition.value
     if condition.sign in {">", ">="}:

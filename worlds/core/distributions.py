@@ -439,7 +439,11 @@ def whole_quantile(
 
 def check_levels(p: ArrayLike) -> Floats:
     """Return levels as an array; every one must lie strictly between 0 and 1."""
-    levels = np.asarray(p, float)
+    try:
+        levels = np.asarray(p, float)
+    except OverflowError:
+        msg = "levels must lie strictly between 0 and 1; one is beyond any float"
+        raise QuestionError(msg) from None
     if not ((levels > 0) & (levels < 1)).all():
         msg = f"levels must lie strictly between 0 and 1; got {levels.tolist()}"
         raise QuestionError(msg)

@@ -16,6 +16,7 @@ from worlds.core.outcome import Outcome, World
 from worlds.core.questions import (
     Amount,
     Assumptions,
+    Comparison,
     Do,
     Expression,
     Given,
@@ -167,23 +168,34 @@ def _condition(name: str, options: dict[str, Belief], given: Given) -> dict[str,
     if given.model is not None:
         if given.model not in options:
             raise UnknownNameError(f"model of {name}", given.model, options)
-        return {given.model: Belief(1.0, options[given.model].content)}
-    if given.range is None:
+        options = {given.model: Belief(1.0, options[given.model].content)}
+    if not given.ranges:
         return options
     updated = {}
     for model, belief in options.items():
         if isinstance(belief.content, Severity):
             msg = f"{name!r} differs from item to item: condition on its model, or on the count"
             raise QuestionError(msg)
-        table, prob = condition_count(belief.content, given.range)
+        table, prob = _within(belief.content, given.ranges)
         if belief.weight * prob > 0:
             updated[model] = Belief(belief.weight * prob, table)
     total = sum(belief.weight for belief in updated.values())
     if total <= 0:
-        raise ImpossibleError(f"{name} {given.range}")
+        raise ImpossibleError(f"{name} {' and '.join(map(str, given.ranges))}")
     return {
         model: Belief(belief.weight / total, belief.content) for model, belief in updated.items()
     }
+
+
+def _within(count: Count, ranges: Iterable[Comparison]) -> tuple[Count, float]:
+    """Return the count given several comparisons, and the probability of all of them."""
+    prob = 1.0
+    for one in ranges:
+        count, part = condition_count(count, one)
+        prob *= part
+        if prob == 0:
+            break
+    return count, prob
 
 
 def _inside(

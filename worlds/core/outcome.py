@@ -132,7 +132,8 @@ class Outcome:
 
     def exceedance(self, thresholds: Sequence[float]) -> list[tuple[float, Estimate]]:
         """Return for every threshold the probability of lying above it."""
-        return [(float(x), self.prob(Comparison(">", float(x)))) for x in thresholds]
+        wanted = [Comparison.parse(x, ">") for x in thresholds]
+        return [(one.value, self.prob(one)) for one in wanted]
 
     def table(self, count: int = 41) -> list[tuple[float, float]]:
         """Return values and cumulative probabilities, equally spaced in probability."""

@@ -1,5 +1,6 @@
 """What can be asked: quantities, questions over them, conditions and interventions."""
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -113,6 +114,15 @@ class Question:
     threshold: float | None = None
 
 
+def shown(raw: object) -> str:
+    """Return what somebody wrote, shortened: whole numbers may have any number of digits."""
+    if isinstance(raw, int) and abs(raw) > LARGEST:
+        digits = int(raw.bit_length() * math.log10(2)) + 1
+        return f"a whole number of about {digits} digits"
+    text = repr(raw)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -140,10 +150,10 @@ class Comparison:
         QuestionError
             If the text is not a comparison with one finite number.
         """
-        found = _COMPARISON.fullmatch(str(text))
+        found = _COMPARISON.fullmatch(shown(text) if isinstance(text, int) else str(text))
         sign = (found.group(1) or default) if found else None
         if found is None or sign is None:
-            msg = f"not a comparison: {text!r}; write for example '> 200000'"
+            msg = f"not a comparison: {shown(text)}; write for example '> 200000'"
             raise QuestionError(msg)
         value = float(found.group(2))
         if abs(value) > LARGEST:
@@ -175,29 +185,48 @@ class Do:
         if isinstance(raw, Mapping) and set(raw) == {"times"}:
             raw, times = raw["times"], True
         if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 <= raw <= LARGEST:
-            msg = f'do takes a number in [0, {LARGEST:g}] or {{"times": factor}}; got {raw!r}'
+            msg = f'do takes a number in [0, {LARGEST:g}] or {{"times": factor}}; got {shown(raw)}'
             raise QuestionError(msg)
         return cls(times=float(raw)) if times else cls(fix=float(raw))
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A condition: which model of a quantity is right, or in which range the quantity lies."""
+    """A condition: which model of a quantity is right, and in which ranges the quantity lies."""
 
     model: str | None = None
-    range: Comparison | None = None
+    ranges: tuple[Comparison, ...] = ()
 
     @classmethod
     def parse(cls, raw: object) -> "Given":
-        """Read ``"model = learned"`` or a comparison such as ``">= 3"``."""
+        """Read ``"model = learned"``, a comparison such as ``">= 3"``, or several with ``and``.
+
+        Raises
+        ------
+        QuestionError
+            If it has no meaning, or names two models.
+        """
         if isinstance(raw, Given):
             return raw
-        if isinstance(raw, str) and (found := re.fullmatch(r"\s*model\s*={1,2}\s*(\S+)\s*", raw)):
-            return cls(model=found.group(1))
         if not isinstance(raw, str):
-            msg = f"given takes 'model = NAME' or a comparison such as '>= 3'; got {raw!r}"
+            msg = f"given takes 'model = NAME' or a comparison such as '>= 3'; got {shown(raw)}"
             raise QuestionError(msg)
-        return cls(range=Comparison.parse(raw))
+        model: str | None = None
+        ranges: list[Comparison] = []
+        for part in re.split(r"\s+and\s+", raw.strip()):
+            found = re.fullmatch(r"model\s*={1,2}\s*(\S+)", part)
+            if found is None:
+                ranges.append(Comparison.parse(part))
+            elif model is not None and model != found.group(1):
+                msg = f"only one model is right: not both {model!r} and {found.group(1)!r}"
+                raise QuestionError(msg)
+            else:
+                model = found.group(1)
+        return cls(model, tuple(ranges))
+
+    def __str__(self) -> str:
+        named = [] if self.model is None else [f"model = {self.model}"]
+        return " and ".join([*named, *map(str, self.ranges)])
 
 
 @dataclass(frozen=True, slots=True)

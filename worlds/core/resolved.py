@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from worlds.core.distributions import Distribution, Floats, Mixture
 from worlds.core.outcome import Outcome, World
+from worlds.core.questions import shown
 from worlds.errors import QuestionError, UnknownNameError, WeightError
 
 ABSENT = "-"
@@ -147,6 +148,9 @@ def note(outcome: Outcome) -> str:
     return NOT_BY_WORLD if getattr(outcome, "whole", None) is not None else ""
 
 
+LARGEST_FLOAT = float(np.finfo(float).max)
+
+
 def check_amount(label: str, value: object, *, highest: float = np.inf) -> float:
     """Return a number >= 0 that is finite and at most `highest`.
 
@@ -156,8 +160,8 @@ def check_amount(label: str, value: object, *, highest: float = np.inf) -> float
         If it is anything else.
     """
     usable = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not usable or not (0 <= float(value) <= highest) or np.isinf(float(value)):  # type: ignore[arg-type]
+    if not usable or not 0 <= value <= min(highest, LARGEST_FLOAT):  # type: ignore[operator]
         bound = f" and at most {highest:g}" if np.isfinite(highest) else ""
-        msg = f"{label} must be a finite number >= 0{bound}; got {value!r}"
+        msg = f"{label} must be a finite number >= 0{bound}; got {shown(value)}"
         raise QuestionError(msg)
     return float(value)  # type: ignore[arg-type]
