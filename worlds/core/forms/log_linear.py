@@ -281,12 +281,9 @@ class LogLinear:
         found = []
         for group in self._groups:
             name, known = group.name, group.columns
-            for label, _ in features.categories.get(name, ()):
-                if label not in known:
-                    found.append(f"{name}={label}")
-            for label in features.tags.get(name, ()):
-                if label not in known:
-                    found.append(f"{name}={label}")
+            labels = [label for label, _ in features.categories.get(name, ())]
+            labels += features.tags.get(name, ())
+            found += [f"{name}={label}" for label in labels if label not in known]
         for name, value in features.numbers.items():
             entry = self.numbers.get(name)
             if entry is not None and not entry.low <= value <= entry.high:
