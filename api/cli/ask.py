@@ -9,6 +9,7 @@ from api.answering import checked, respond
 from api.asking import decide_pairs, from_pairs, known_time
 from api.cli import common
 from api.cli.show import show_answer, show_part
+from api.cli.show_parts import show_parts
 from api.errors import MissingError, RequestError
 from api.settings import Settings
 from worlds.ask import Answerer
@@ -72,6 +73,7 @@ def command(
         common.print_json(content)
         return
     show_answer(reply.answer, content)
+    show_parts(content)
     show_part("Why", reply.explanation)
     show_part("Decision", reply.decision)
     show_part("What changed", reply.change)

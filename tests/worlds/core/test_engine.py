@@ -200,7 +200,7 @@ def test_conditions_agree_with_enumeration(x: float, sign: str) -> None:
     holds = np.array([condition.holds(float(i)) for i in k])
     if not holds.any() or pmf[holds].sum() < 1e-15:
         return
-    outcome = evaluate(POSTS, BELIEFS, Assumptions(given={"posts": Given(range=condition)}))
+    outcome = evaluate(POSTS, BELIEFS, Assumptions(given={"posts": Given(ranges=(condition,))}))
     expected = (pmf * holds / pmf[holds].sum()) @ k
     assert outcome.mean() == pytest.approx(expected, rel=1e-8, abs=1e-12)
 
