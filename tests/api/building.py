@@ -28,8 +28,8 @@ def log_linear(level: float, seed: int = 7) -> LogLinear:
 
 
 def count_path(mean: float) -> CountPath:
-    """Return a count near `mean` in the next hour."""
-    one = np.ones((1, 1))
+    """Return a count near `mean` in each of the next three hours."""
+    one = np.ones((3, 1))
     shares = {"breed": (("pug", "beagle"), np.array([30.0, 10.0]))}
     return CountPath(UNTIL, timedelta(hours=1), one, mean * one, 8 * one, shares)
 

@@ -87,6 +87,38 @@ def test_a_formula(client: Client, var: Path, opened: Worlds) -> None:
     assert by_http["explanation"] == as_json(plan.explain().to_dict())
 
 
+def test_groups_and_periods(client: Client, var: Path, opened: Worlds) -> None:
+    url = "/v1/questions/likes_next_hour"
+    body = {"over": 3, "by": "breed", "threshold": 1000, "given": {"pupdates": ">=5 and <60"}}
+    by_http = client.post(url, json=body).json()
+    asked = {"over": 3, "by": "breed", "threshold": 1000, "given": ["pupdates>=5", "pupdates<60"]}
+    assert client.get(url, params=asked).json() == by_http
+    line = "ask likes_next_hour --over 3 --by breed --threshold 1000 --given pupdates>=5"
+    both = [*line.split(), "--given", "pupdates<60"]
+    assert json.loads(run(var, *both, "--json").stdout) == by_http
+    plan = opened.ask("likes_next_hour").over(3).by("breed").given(pupdates=">=5 and <60")
+    by_python = plan.answer.to_dict()
+    for part in ("groups", "periods"):
+        rows = zip(by_http[part]["rows"], by_python[part]["rows"], strict=True)
+        assert [(a["mean"], a["intervals"]) for a, _ in rows] == [
+            (b["mean"], b["intervals"]) for b in by_python[part]["rows"]
+        ]
+    assert [row["label"] for row in by_http["groups"]["rows"]] == ["pug", "beagle"]
+    assert sum(row["mean"] for row in by_http["periods"]["rows"]) == pytest.approx(by_http["mean"])
+    text = run(var, *both).output
+    for part in ("By breed", "P(largest)", "Period by period", "99% safe with"):
+        assert part in text
+    query = {"formula": f"{TOTAL} * 0.02", "unit": "EUR", "over": 2, "by": "breed=pug"}
+    by_http = client.post("/v1/query", json=query).json()
+    parts = ("--formula", f"{TOTAL} * 0.02", "--unit", "EUR", "--over", "2", "--by", "breed=pug")
+    assert json.loads(run(var, "ask", *parts, "--json").stdout) == by_http
+    plan = opened.query(f"{TOTAL} * 0.02", unit="EUR").over(2).by("breed", "pug")
+    assert plan.groups().to_dict()["rows"][0]["mean"] == by_http["groups"]["rows"][0]["mean"]
+    paths = opened.ask("pupdates_next_hour").over(3)
+    assert "the largest of them" in run(var, *"ask pupdates_next_hour --over 3".split()).output
+    assert paths.answer.to_dict()["periods"]["peak"]["mean"] > float(paths.mean()) / 3
+
+
 def test_scenarios(client: Client, var: Path, opened: Worlds) -> None:
     line = "scenarios save growth --do pupdates=x1.2..2 --where breed=pug --json"
     saved = json.loads(run(var, *line.split()).stdout)
@@ -125,6 +157,13 @@ def test_explanations_and_decisions_for_people(var: Path) -> None:
         (["--condition", "pupdates > 3"], "--condition needs --formula"),
         (["--decide", "service_level=2"], "strictly between 0 and 1"),
         (["--decide", "price=2"], "a decision takes"),
+        (["--by", "colour"], "unknown category 'colour'"),
+        (["--by", "breed=,"], "by takes 1 to 50 groups"),
+        (["--over", "4"], "the models reach 3 periods ahead"),
+        (["--over", "0"], "over: Expected"),
+        (["--do", "pupdates=3", "--do", "pupdates=x2"], "pupdates is there twice"),
+        (["--where", "breed=pug", "--where", "breed=beagle"], "breed is there twice"),
+        (["--given", "pupdates>9", "--given", "pupdates<3"], "no possible world fulfils"),
         (["--formula", "*".join(["pupdates"] * 300)], "beyond 1.8e308"),
     ],
 )
