@@ -8,6 +8,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from facts import stated
+from facts.entitykey import EntityKeys
 from facts.force import Standing
 from facts.memory import all_references, replay
 from facts.rollup import NEEDED, RollUp, deltas, totals
@@ -69,37 +71,110 @@ def fill_rollup(con: duckdb.DuckDBPyConnection, rollup: RollUp) -> None:
         con.from_arrow(pa.concat_tables(found)).insert_into("rollup")
 
 
+def compute(con: duckdb.DuckDBPyConnection, rollups: list[RollUp]) -> None:
+    """Compute the derived tables anew from the log; within a transaction."""
+    steps = computed_steps(con)
+    con.execute("DELETE FROM shadow")
+    con.execute("DELETE FROM rollup")
+    if steps:
+        columns = {
+            "seq": pa.array([seq for seq, _ in steps], pa.int64()),
+            "recorded_at": pa.array([when for _, when in steps], pa.timestamp("us")),
+            "step": pa.array(list(steps.values()), pa.int8()),
+        }
+        con.from_arrow(pa.table(columns)).insert_into("shadow")
+    for rollup in rollups:
+        fill_rollup(con, rollup)
+
+
 def rebuild(con: duckdb.DuckDBPyConnection, rollups: list[RollUp]) -> None:
     """Compute the derived tables anew from the log, in one transaction."""
-    steps = computed_steps(con)
     con.execute("BEGIN")
     try:
-        con.execute("DELETE FROM shadow")
-        con.execute("DELETE FROM rollup")
-        if steps:
-            columns = {
-                "seq": pa.array([seq for seq, _ in steps], pa.int64()),
-                "recorded_at": pa.array([when for _, when in steps], pa.timestamp("us")),
-                "step": pa.array(list(steps.values()), pa.int8()),
-            }
-            con.from_arrow(pa.table(columns)).insert_into("shadow")
-        for rollup in rollups:
-            fill_rollup(con, rollup)
+        compute(con, rollups)
         con.execute("COMMIT")
     except BaseException:
         con.execute("ROLLBACK")
         raise
 
 
-def check(con: duckdb.DuckDBPyConnection, rollups: list[RollUp]) -> Iterator[tuple[str, str]]:
-    """Yield each table and row that does not follow from the log."""
+def check(
+    con: duckdb.DuckDBPyConnection,
+    rollups: list[RollUp],
+    last: int,
+    keys: EntityKeys,
+    broken: str | None,
+) -> Iterator[tuple[str, str]]:
+    """Yield each table and row that does not follow from the log, and rows that are none of it.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        The writer's connection.
+    rollups : list of RollUp
+        The declared ones.
+    last : int
+        The number of the last row.
+    keys : EntityKeys
+        Gives the key of each entity.
+    broken : str, optional
+        What the writer found wrong with the log.
+    """
+    if broken is not None:
+        yield "log", f"{broken}: it was changed behind the writer's back"
+    for what in stated.changed(con):
+        yield what.partition(",")[0], f"{what} was changed behind the writer's back"
+    yield from _strange_rows(con, rollups, last)
+    yield from _wrong_keys(con, keys)
     expected, found = computed_steps(con), stored_steps(con)
-    for seq, when in sorted(expected.keys() | found.keys()):
+    for seq, when in sorted(expected.keys() | found.keys(), key=str):
         if expected.get((seq, when), 0) != found.get((seq, when), 0):
             yield "shadow", f"row {seq} at {when} does not follow from the log"
+    yield from _wrong_sums(con, rollups, expected)
+
+
+def _strange_rows(
+    con: duckdb.DuckDBPyConnection, rollups: list[RollUp], last: int
+) -> Iterator[tuple[str, str]]:
+    """Yield rows that no read by number or by name would meet."""
+    odd = con.execute(
+        "SELECT seq, count(*) FROM log GROUP BY seq"
+        " HAVING seq IS NULL OR seq < 1 OR seq > ? OR count(*) > 1 ORDER BY seq LIMIT 20",
+        [last],
+    ).fetchall()
+    for seq, count in odd:
+        yield "log", f"row {seq} is there {count} times, beside the rows 1 to {last}"
+    names = [rollup.name for rollup in rollups]
+    strange = con.execute(
+        "SELECT DISTINCT name FROM rollup WHERE name IS NULL OR name NOT IN (SELECT unnest(?))"
+        " OR bucket IS NULL OR dim IS NULL OR recorded_at IS NULL OR n IS NULL OR total IS NULL"
+        " OR squares IS NULL OR sum_var IS NULL",
+        [names],
+    ).fetchall()
+    for (name,) in strange:
+        yield "rollup", f"rows of {name!r} belong to no declared roll-up, or are not whole"
+
+
+def _wrong_keys(con: duckdb.DuckDBPyConnection, keys: EntityKeys) -> Iterator[tuple[str, str]]:
+    """Yield rows whose entity could not be found by its key."""
+    batches: Any = con.sql("SELECT seq, entity, ekey FROM log").to_arrow_reader(1_000_000)
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        stored = batch.column("ekey").fill_null(0).to_numpy()
+        wrong = np.flatnonzero(stored != keys.many(batch.column("entity")))
+        for seq in batch.column("seq").take(pa.array(wrong[:20])).to_pylist():
+            yield "log", f"row {seq} has a key that is not its entity's"
+
+
+def _wrong_sums(
+    con: duckdb.DuckDBPyConnection, rollups: list[RollUp], expected: Steps
+) -> Iterator[tuple[str, str]]:
     for rollup in rollups:
         want = totals(list(computed_deltas(con, rollup, expected)))
-        kept = con.sql("SELECT * FROM rollup WHERE name = ?", params=[rollup.name])
+        kept = con.sql(
+            "SELECT * FROM rollup WHERE name = ? AND COLUMNS(*) IS NOT NULL", params=[rollup.name]
+        )
         have = totals([kept.to_arrow_table()])
         for key in sorted(want.keys() | have.keys()):
             a, b = np.array(want.get(key, (0.0,) * 4)), np.array(have.get(key, (0.0,) * 4))

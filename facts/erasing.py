@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from facts import chain
+from facts import chain, stated
 from facts.entitykey import EntityKeys
 from facts.layout import CREATE, ERASE, LOG, LOG_COLUMNS, QUARANTINE, RETRACT
 from facts.memory import ERASED, erased_name
@@ -178,6 +178,7 @@ def _copy(con: duckdb.DuckDBPyConnection, wipe: Wipe, keys: EntityKeys) -> None:
         con.execute(f"INSERT INTO {table} SELECT * FROM old.main.{table}")  # noqa: S608 constants
     con.execute("DELETE FROM meta WHERE key = 'secret'")
     con.execute("INSERT INTO meta VALUES ('secret', ?)", [wipe.secret])
+    stated.pin(con)
     fresh = pa.concat_tables([wipe.changed, wipe.tombstone])
     ekeys = pa.array(keys.many(fresh.column("entity")), pa.uint64())
     con.register("fresh", fresh.append_column("ekey", ekeys))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import duckdb
 
+from facts import stated
 from facts.errors import StoreBusy, StoreDamaged, StoreTooNew
-from facts.layout import CREATE, FORMAT
+from facts.layout import CREATE, FILE_COLUMNS, FORMAT, TABLES
 from facts.migrate import migrate
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -69,6 +70,7 @@ def prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
             con.execute(statement)
         con.execute("INSERT INTO meta VALUES ('format', ?)", [str(FORMAT)])
         con.execute("INSERT INTO meta VALUES ('entity_key', ?)", [secrets.token_hex(16)])
+        stated.pin(con)
         con.execute("COMMIT")
         return
     if "meta" not in tables or "log" not in tables:
@@ -87,3 +89,20 @@ def prepare(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         raise StoreTooNew(msg)
     if version < FORMAT:
         migrate(con, version)
+    _check_shape(con, path)
+
+
+def _check_shape(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    rows = con.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall()
+    tables = {table for table, _ in rows}
+    lacking = [*sorted(TABLES - tables)]
+    lacking += [f"log.{c}" for c in FILE_COLUMNS if ("log", c) not in rows]
+    if lacking:
+        msg = (
+            f"{path.name} was changed: it lacks {', '.join(lacking)};"
+            " restore it from an archive (worlds facts restore)"
+        )
+        raise StoreDamaged(msg)
+    if not con.execute("SELECT 1 FROM meta WHERE key = 'entity_key'").fetchall():
+        msg = f"{path.name} was changed: its meta table lacks the key of entities; restore it"
+        raise StoreDamaged(msg)

@@ -10,12 +10,13 @@ archived: ``ekey``, by which an entity's rows are found (see ``entitykey``).
 ``shadow`` says which facts a correction or retraction hides, as signed changes: it is written with
 the row that causes the change and can be rebuilt from the log. ``rollups`` holds the declared
 roll-ups and ``rollup`` their signed deltas, which can be rebuilt too. ``meta`` holds the format
-version, the secrets of entity keys and of erased events, and the archives to erase from.
+version, the secrets of entity keys and of erased events, the archives to erase from, and what pins
+``meta`` and ``rollups`` themselves (see ``stated``).
 """
 
 import pyarrow as pa
 
-FORMAT = 3
+FORMAT = 4
 
 ASSERT, CORRECT, RETRACT, QUARANTINE, RELEASE, ERASE = range(6)
 OPS = {"assert": ASSERT, "correct": CORRECT, "retract": RETRACT}
@@ -79,6 +80,7 @@ CREATE_ROLLUP = (
     "CREATE TABLE rollup (name VARCHAR, bucket TIMESTAMP, dim VARCHAR, recorded_at TIMESTAMP,"
     " n DOUBLE, total DOUBLE, squares DOUBLE, sum_var DOUBLE)",
 )
+TABLES = {"log", "shadow", "rollups", "rollup", "meta"}
 CREATE = (
     create_log(),
     *CREATE_ROLLUP,

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facts.access import Access
-from facts.errors import QueryError
+from facts.errors import QueryError, StoreDamaged
 from facts.layout import ERASE, LOG, LOG_COLUMNS
 from facts.mark import Mark
 from facts.times import micros, moment_of, naive_of
@@ -126,9 +126,19 @@ class LogReader:
         return [row[0] for row in (*rows, *kept)]
 
     def erased_after(self, tx: int) -> frozenset[int]:
-        """Return the transactions from which erasures after a transaction took content."""
+        """Return the transactions from which erasures after a transaction took content.
+
+        Raises
+        ------
+        StoreDamaged
+            The row of an erasure was changed.
+        """
         rows = self._rows("SELECT extra FROM log WHERE op = ? AND tx > ?", [ERASE, tx])
-        return frozenset(m[0] for row in rows if row[0] for m in json.loads(row[0])["changed"])
+        try:
+            return frozenset(m[0] for row in rows for m in json.loads(row[0])["changed"])
+        except (ValueError, TypeError, KeyError) as error:
+            msg = "the row of an erasure was changed behind the writer's back; verify the store"
+            raise StoreDamaged(msg) from error
 
     def log_rows(self, first: int, last: int) -> pa.Table:
         """Return the rows of the log from one sequence number to another, both included."""
@@ -184,7 +194,7 @@ class LogReader:
             [known],
         )
         count = self._rows("SELECT count(*) FROM log WHERE recorded_at <= ? AND op <= 1", [known])
-        return (head[0][0], head[0][1].hex(), count[0][0]) if head else (0, "00" * 32, 0)
+        return (head[0][0], (head[0][1] or b"").hex(), count[0][0]) if head else (0, "00" * 32, 0)
 
     def transactions(self, first: int = 1, last: int | None = None) -> list[dict[str, Any]]:
         """Return transactions in order: tx, recorded_at, rows, first and last row, chain hash."""

@@ -1,7 +1,8 @@
 """Forward migrations: an older file is brought to this format when it is opened.
 
 Each step goes from one format to the next in one transaction. Format 1 had no
-roll-ups, format 2 no entity keys.
+roll-ups, format 2 no entity keys; format 3 did not pin ``meta``, and hid what a correction of a
+correction added.
 """
 
 import secrets
@@ -10,8 +11,10 @@ from collections.abc import Callable
 import duckdb
 import pyarrow as pa
 
+from facts import derived, stated
 from facts.entitykey import EntityKeys
 from facts.layout import CREATE_ROLLUP, FORMAT
+from facts.rollup import RollUp
 
 Step = Callable[[duckdb.DuckDBPyConnection], None]
 
@@ -33,7 +36,12 @@ def _add_keys(con: duckdb.DuckDBPyConnection) -> None:
     con.unregister("keyed")
 
 
-STEPS: dict[int, Step] = {1: _add_rollups, 2: _add_keys}
+def _compute_anew(con: duckdb.DuckDBPyConnection) -> None:
+    found = con.execute("SELECT name, attribute, bucket, dimension FROM rollups").fetchall()
+    derived.compute(con, [RollUp(*row) for row in found])
+
+
+STEPS: dict[int, Step] = {1: _add_rollups, 2: _add_keys, 3: _compute_anew}
 
 
 def migrate(con: duckdb.DuckDBPyConnection, version: int) -> None:
@@ -43,6 +51,7 @@ def migrate(con: duckdb.DuckDBPyConnection, version: int) -> None:
         for at in range(version, FORMAT):
             STEPS[at](con)
         con.execute("UPDATE meta SET value = ? WHERE key = 'format'", [str(FORMAT)])
+        stated.pin(con)
         con.execute("COMMIT")
     except BaseException:
         con.execute("ROLLBACK")

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from facts import bulk, chain
 from facts.entitykey import EntityKeys
-from facts.errors import QueryError
+from facts.errors import QueryError, StoreDamaged
 from facts.events import Event, RawBad, Receipt, event_json
 from facts.file import entity_secret
 from facts.force import EVERYTHING, Key
@@ -73,7 +73,10 @@ class Recorder:
         self.forget()
 
     def forget(self) -> None:
-        """Drop what is remembered of the file; it is read again when next needed."""
+        """Drop what is remembered of the file; it is read again when next needed.
+
+        ``broken`` says what makes it impossible to go on with the log, None where nothing does.
+        """
         self.memory = Memory(self.con)
         last = self.con.execute(
             "SELECT seq, tx, epoch_us(recorded_at), chain FROM log"
@@ -82,12 +85,26 @@ class Recorder:
         self.seq, self.tx, self.recorded_us, self.head = (
             last[0] if last else (0, 0, -(2**62), chain.GENESIS)
         )
+        self.broken = self._damage()
+        if self.recorded_us is None:
+            self.recorded_us = -(2**62)
         self.mark = read_mark(self.con, self.recorded_us)
         self.keys = EntityKeys(entity_secret(self.con))
         found = self.con.execute(
             "SELECT name, attribute, bucket, dimension FROM rollups"
         ).fetchall()
         self.rollups = [RollUp(*row) for row in found]
+
+    def _damage(self) -> str | None:
+        """Return what makes it impossible to go on: rows come one by one, the last has a hash."""
+        count, named, first = self.con.execute(
+            "SELECT count(*), count(seq), min(seq) FROM log"
+        ).fetchall()[0]
+        if count != named or count != self.seq or (count and first != 1):
+            return f"the log has {count} rows, numbered from {first} to {self.seq}"
+        if None in (self.tx, self.recorded_us, self.head):
+            return f"row {self.seq}, the last of the log, is no end of a transaction"
+        return None
 
     def next_time(self) -> int:
         """Return the recorded time of the next commit, in microseconds."""
@@ -247,6 +264,9 @@ class Recorder:
 
     @contextmanager
     def _or_forget(self) -> Iterator[None]:
+        if self.broken is not None:
+            msg = f"{self.broken}: it was changed behind the writer's back; verify and restore it"
+            raise StoreDamaged(msg)
         try:
             yield
         except BaseException:

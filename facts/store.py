@@ -12,7 +12,7 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
-from facts import bulk, derived, erasing
+from facts import bulk, derived, erasing, stated
 from facts.access import Access
 from facts.errors import QueryError, StoreBusy, StoreClosed, StoreMissing
 from facts.events import Event, RawBad, Receipt
@@ -244,17 +244,12 @@ class Store:
                 msg = f"the roll-up {rollup.name!r} is declared as {known!r}; choose another name"
                 raise QueryError(msg)
         con = self._recorder.con
-        con.execute("BEGIN")
-        try:
+        with stated.pinned(con):
             con.execute(
                 "INSERT INTO rollups VALUES (?, ?, ?, ?)",
                 [rollup.name, rollup.attribute, rollup.bucket, rollup.by],
             )
             derived.fill_rollup(con, rollup)
-            con.execute("COMMIT")
-        except BaseException:
-            con.execute("ROLLBACK")
-            raise
         self._recorder.rollups.append(rollup)
 
     def rollups(self) -> list[RollUp]:
@@ -271,10 +266,13 @@ class Store:
 
     def check_derived(self) -> list[tuple[str, str]]:
         """Return each derived table and row that does not follow from the log."""
-        job = self._intake.run(
-            lambda: list(derived.check(self._recorder.con, self._recorder.rollups))
-        )
-        return job.result()
+        recorder = self._recorder
+
+        def check() -> list[tuple[str, str]]:
+            at = (recorder.seq, recorder.keys, recorder.broken)
+            return list(derived.check(recorder.con, recorder.rollups, *at))
+
+        return self._intake.run(check).result()
 
     # -- archives, restoring, erasing ----------------------------------------------------------
 
@@ -296,7 +294,8 @@ class Store:
 
     def _meta(self, key: str, value: str) -> None:
         def insert() -> None:
-            self._recorder.con.execute("INSERT INTO meta VALUES (?, ?)", [key, value])
+            with stated.pinned(self._recorder.con):
+                self._recorder.con.execute("INSERT INTO meta VALUES (?, ?)", [key, value])
 
         self._intake.run(insert).result()
 

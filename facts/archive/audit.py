@@ -45,10 +45,21 @@ def tombstones(extras: Iterable[str]) -> dict[int, tuple[bytes, bytes]]:
     """Return the digest before the first and after the last erasure, by transaction."""
     found: dict[int, tuple[bytes, bytes]] = {}
     for extra in extras:
-        for tx, before, after in json.loads(extra)["changed"]:
+        for tx, before, after in _changes(extra):
             first = found.get(tx, (bytes.fromhex(before), b""))[0]
             found[tx] = (first, bytes.fromhex(after))
     return found
+
+
+def _changes(extra: str) -> list[tuple[int, str, str]]:
+    """Return what a tombstone says; nothing where it was changed, which its own hash shows."""
+    try:
+        said = [(int(tx), str(a), str(b)) for tx, a, b in json.loads(extra)["changed"]]
+        for _, a, b in said:
+            bytes.fromhex(a + b)
+    except (ValueError, TypeError, KeyError):
+        return []
+    return said
 
 
 def erasures_in(table: pa.Table) -> list[str]:
@@ -62,7 +73,8 @@ def audit(trail: Trail, table: pa.Table, where: str) -> Iterator[Problem]:
     if trail.rest is not None:
         table = pa.concat_tables([trail.rest, table])
         trail.rest = None
-    tx = table.column("tx").to_numpy()
+    numbers: Any = table.column("tx")
+    tx = numbers.fill_null(0).to_numpy()
     edges = [0, *(np.flatnonzero(np.diff(tx)) + 1).tolist(), len(tx)]
     last_chain = table.column("chain")[-1].as_py() if len(tx) else None
     if last_chain is None and len(tx):
@@ -103,8 +115,8 @@ def _transaction(
         digest = chain.digest_table(part)
         chains = part.column("chain").to_pylist()
     seqs = table.column("seq").slice(start, count).to_numpy()
-    tx = table.column("tx")[start].as_py()
-    times = table.column("recorded_at").slice(start, count).cast(pa.int64()).to_numpy()
+    tx = table.column("tx")[start].as_py() or 0
+    times = _times(table.column("recorded_at").slice(start, count))
     span = f"{where}, transaction {tx} (rows {seqs[0]} to {seqs[-1]})"
     trail.rows += count
     for what in _order(trail, tx, seqs, times, chains):
@@ -115,6 +127,10 @@ def _transaction(
         yield Problem(span, "its content does not match its hash")
     trail.seq, trail.tx, trail.recorded_us = int(seqs[-1]), tx, int(times[-1])
     trail.head = chains[-1] or head
+
+
+def _times(column: Any) -> Any:
+    return column.cast(pa.int64()).fill_null(-(2**62)).to_numpy()
 
 
 def _order(trail: Trail, tx: int, seqs: Any, times: Any, chains: list[Any]) -> Iterator[str]:

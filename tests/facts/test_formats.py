@@ -8,6 +8,7 @@ import pytest
 
 from facts import RollUp, Store, StoreDamaged, StoreTooNew, chain
 from facts.archive import verify
+from facts.entitykey import EntityKeys
 from facts.layout import FORMAT
 from tests.facts.conftest import event
 
@@ -63,7 +64,19 @@ def write_format_2(path: Path) -> None:
         con.execute("UPDATE meta SET value = '2'")
 
 
-WRITERS = {1: write_format_1, 2: write_format_2}
+def write_format_3(path: Path) -> None:
+    """Write a file as it was with entity keys and without pins."""
+    write_format_2(path)
+    with duckdb.connect(str(path)) as con:
+        secret = "00112233445566778899aabbccddeeff"
+        key = EntityKeys(secret).one("post:1")
+        con.execute("ALTER TABLE log ADD COLUMN ekey UBIGINT")
+        con.execute("UPDATE log SET ekey = ?", [key])
+        con.execute("INSERT INTO meta VALUES ('entity_key', ?)", [secret])
+        con.execute("UPDATE meta SET value = '3' WHERE key = 'format'")
+
+
+WRITERS = {1: write_format_1, 2: write_format_2, 3: write_format_3}
 
 
 def test_every_earlier_format_has_a_fixture() -> None:
@@ -104,3 +117,39 @@ def test_a_file_that_is_no_fact_file_is_refused(tmp_path: Path) -> None:
         con.execute("CREATE TABLE t (x INTEGER)")
     with pytest.raises(StoreDamaged, match="no fact file"):
         Store.open(tmp_path / "other.duckdb")
+
+
+def test_what_format_3_hid_is_seen(tmp_path: Path) -> None:
+    """A correction of a correction added an attribute, and format 3 hid it."""
+    path = tmp_path / "old.duckdb"
+    more = {"likes": 7, "shares": 8}
+    with Store.open(path) as store:
+        store.record([event("e", likes=5)])
+        store.record([event("c", likes=6, op="correct", refers=("app", "e"))])
+        store.record([event("k", op="correct", refers=("app", "c"), **more)])
+    with duckdb.connect(str(path)) as con:
+        con.execute("INSERT INTO shadow SELECT seq, recorded_at, 1 FROM log WHERE seq = 4")
+        con.execute("DELETE FROM meta WHERE key = 'pin'")
+        con.execute("UPDATE meta SET value = '3' WHERE key = 'format'")
+    with Store.open(path) as store:
+        assert store.reader().facts().column("num").to_pylist() == [7.0, 8.0]
+        assert verify(store).problems == []
+
+
+@pytest.mark.parametrize("table", ["log", "shadow", "rollups", "rollup", "meta"])
+def test_a_file_that_lost_a_table_is_refused(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "less.duckdb"
+    Store.open(path).close()
+    with duckdb.connect(str(path)) as con:
+        con.execute(f"DROP TABLE {table}")
+    with pytest.raises(StoreDamaged, match=table if table != "meta" else "no fact file"):
+        Store.open(path)
+
+
+def test_a_file_that_lost_a_column_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "less.duckdb"
+    Store.open(path).close()
+    with duckdb.connect(str(path)) as con:
+        con.execute("ALTER TABLE log DROP COLUMN extra")
+    with pytest.raises(StoreDamaged, match=r"lacks log\.extra"):
+        Store.open(path)
