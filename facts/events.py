@@ -142,6 +142,8 @@ class Receipt:
 
     ``accepted``: at least one fact is new. ``duplicate``: every fact was known. ``quarantined``:
     kept aside with a reason. ``tx`` is the transaction that recorded it, None for a duplicate.
+    Where something known was sent again with other content, ``reason`` says in what it differs:
+    the recorded content stays in force.
     """
 
     source: str | None

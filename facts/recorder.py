@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from facts import bulk, chain
+from facts import bulk, chain, redelivery
 from facts.entitykey import EntityKeys
 from facts.errors import QueryError, StoreDamaged
 from facts.events import Event, RawBad, Receipt, event_json
@@ -29,6 +29,7 @@ from facts.rows import (
     ENTITY,
     LogRow,
     columns_of,
+    event_table,
     parameters,
     with_chain,
 )
@@ -42,13 +43,15 @@ MARKS = INSERT_LOG.partition("VALUES ")[2]
 class _Group:
     """What planning one group looks up and adds to.
 
-    ``fresh`` maps the events that are new in this group to where their rows begin in the plan.
+    ``fresh`` maps the events that are new in this group to where their rows begin in the plan;
+    ``again`` has the facts sent again, each with the row that holds it.
     """
 
     plan: Plan
     known: dict[Key, Known]
     raw: set[RawName]
     fresh: dict[Key, int] = field(default_factory=dict)
+    again: list[tuple[Receipt, Event, str, int]] = field(default_factory=list)
 
 
 class Recorder:
@@ -122,6 +125,7 @@ class Recorder:
         group = _Group(Plan(self.seq + 1, self.tx + 1, self.next_time()), known, raw)
         if not bad and not self.memory.has_erased:
             self._plan_events(events, hashes, group)
+            self._tell_differences(group)
             return group.plan
         hash_of = iter(hashes)
         for item in items:
@@ -129,6 +133,7 @@ class Recorder:
                 self._plan_other(item, next(hash_of), group)
             else:
                 self._plan_raw(item, group)
+        self._tell_differences(group)
         return group.plan
 
     def _plan_raw(self, item: RawBad, group: _Group) -> None:
@@ -162,11 +167,14 @@ class Recorder:
         key, plan = (event.source, event.id), group.plan
         had = self._had(key, group)
         attributes = list(event.attributes) or [EVERYTHING]
+        known: list[tuple[str, int]] = []
         if had is not None:
+            known = [(a, had.rows[a]) for a in attributes if a in had.rows]
             attributes = [a for a in attributes if a not in had.rows]
         if not attributes or self.memory.was_erased(key):
             reason = None if not attributes else "its content was erased; it is not recorded again"
             plan.receipts.append(Receipt(*key, "duplicate", reason))
+            group.again += [(plan.receipts[-1], event, a, seq) for a, seq in known]
             return
         reason = self._refusal(event, had)
         if reason is not None:
@@ -179,6 +187,7 @@ class Recorder:
         plan.attributes += attributes
         plan.hashes.append(hashed)
         plan.receipts.append(Receipt(*key, "accepted", None, plan.tx))
+        group.again += [(plan.receipts[-1], event, a, seq) for a, seq in known]
         new = {attribute: first + i for i, attribute in enumerate(attributes)}
         standing = self.memory.standing
         if event.refers is not None:
@@ -190,6 +199,28 @@ class Recorder:
         if had is None:
             had = group.known[key] = Known({}, OPS[event.op], event.refers)
         had.rows.update(new)
+
+    def _tell_differences(self, group: _Group) -> None:
+        """Say on the receipts of facts sent again where they differ from what is recorded."""
+        first, plan = group.plan.first, group.plan
+        found: dict[int, tuple[Receipt, list[str]]] = {}
+        for inside in (True, False):
+            again = [row for row in group.again if (row[3] >= first) is inside]
+            said = [(event, attribute, seq) for _, event, attribute, seq in again]
+            if not said:
+                continue
+            if inside:
+                names = [attribute for _, attribute, _ in said]
+                held = [plan.events[seq - first] for _, _, seq in said]
+                theirs = event_table([event for event, _, _ in said], names, 0, 0, 0)
+                differ = redelivery.compare(theirs, event_table(held, names, 0, 0, 0), names)
+            else:
+                differ = redelivery.differences(self.con, said)
+            for at, what in differ.items():
+                receipt = again[at][0]
+                found.setdefault(id(receipt), (receipt, []))[1].append(what)
+        for receipt, parts in found.values():
+            receipt.reason = redelivery.reason(parts)
 
     def _had(self, key: Key, group: _Group) -> Known | None:
         """Return what is known of an event, from the log and from this group."""

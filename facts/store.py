@@ -152,6 +152,11 @@ class Store:
         ------
         EventError
             The columns or a row break a rule; nothing of the table was recorded.
+
+        Notes
+        -----
+        Known facts are counted, not compared: what was recorded first stays in force. ``record``
+        gives a receipt for each event, which says where known content differs.
         """
         whole = bulk.normalise(table)
         new = 0

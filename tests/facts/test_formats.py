@@ -13,6 +13,7 @@ from facts.layout import FORMAT
 from tests.facts.conftest import event
 
 WHEN = datetime(2026, 1, 1, 12)  # noqa: DTZ001 the file's timestamps have no zone
+SECRET = "00112233445566778899aabbccddeeff"  # noqa: S105 of a fixture
 US = int(WHEN.replace(tzinfo=UTC).timestamp()) * 1_000_000
 
 
@@ -68,11 +69,10 @@ def write_format_3(path: Path) -> None:
     """Write a file as it was with entity keys and without pins."""
     write_format_2(path)
     with duckdb.connect(str(path)) as con:
-        secret = "00112233445566778899aabbccddeeff"
-        key = EntityKeys(secret).one("post:1")
+        key = EntityKeys(SECRET).one("post:1")
         con.execute("ALTER TABLE log ADD COLUMN ekey UBIGINT")
         con.execute("UPDATE log SET ekey = ?", [key])
-        con.execute("INSERT INTO meta VALUES ('entity_key', ?)", [secret])
+        con.execute("INSERT INTO meta VALUES ('entity_key', ?)", [SECRET])
         con.execute("UPDATE meta SET value = '3' WHERE key = 'format'")
 
 

@@ -4,7 +4,7 @@ import itertools
 import json
 import random
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,60 @@ def test_duplicates_are_known_after_a_restart(tmp_path: Path) -> None:
 def test_a_duplicate_within_one_group_is_found(store: Store) -> None:
     receipts = store.record([event("e", likes=1), event("e", likes=1), event("f", likes=1)])
     assert [r.status for r in receipts] == ["accepted", "duplicate", "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"likes": 2}, "likes (value)"),
+        ({"likes": "1"}, "likes (value)"),
+        ({"entity": "post:2", "likes": 1}, "likes (entity)"),
+        ({"hours": 1, "likes": 1}, "likes (valid_from)"),
+        ({"valid_to": START + timedelta(days=1), "likes": 1}, "likes (valid_to)"),
+        ({"choice": "c", "likes": 1}, "likes (choice)"),
+        ({"extra": {"mood": "odd"}, "likes": 1}, "likes (extra)"),
+        ({"op": "correct", "refers": ("app", "z"), "likes": 1}, "likes (op, refers_source"),
+        ({"likes": {"kind": "normal", "mean": 1, "sd": 2}}, "likes (value)"),
+        ({"likes": 1, "breed": {"kind": "categorical", "alternatives": {"a": 1}}}, "breed (value)"),
+    ],
+)
+@pytest.mark.parametrize("together", [False, True])
+def test_a_duplicate_with_other_content_is_told_so(
+    store: Store, changed: dict[str, object], named: str, together: bool
+) -> None:
+    breed = {"kind": "categorical", "alternatives": {"a": 0.5, "b": 0.5}}
+    first, again = event("e", likes=1, breed=breed), event("e", **changed)  # type: ignore[arg-type]
+    if together:
+        receipts = store.record([first, again, first])
+    else:
+        receipts = [store.record([x])[0] for x in (first, again, first)]
+    assert [r.status for r in receipts] == ["accepted", "duplicate", "duplicate"]
+    assert named in (receipts[1].reason or "")
+    assert "stays in force" in (receipts[1].reason or "")
+    assert (receipts[0].reason, receipts[2].reason) == (None, None)
+    assert store.reader().facts(attribute="likes").column("num").to_pylist() == [1.0]
+
+
+def test_a_known_fact_that_comes_changed_beside_a_new_one_is_told(store: Store) -> None:
+    store.record([event("e", likes=1)])
+    (receipt,) = store.record([event("e", likes=2, shares=3)])
+    assert receipt.status == "accepted"
+    assert "likes (value) differs" in (receipt.reason or "")
+
+
+def test_another_envelope_is_not_other_content(store: Store) -> None:
+    for trace in ("00-ab", "00-cd"):
+        extra = {"mood": "odd", "event": {"traceparent": trace}}
+        (receipt,) = store.record([event("e", likes=1, extra=extra)])
+        assert receipt.reason is None
+
+
+def test_many_changed_duplicates_are_found_among_many(store: Store) -> None:
+    store.record([event(f"e{i}", likes=i, shares=1) for i in range(3000)])
+    again = [event(f"e{i}", likes=i + (i % 7 == 0), shares=1) for i in reversed(range(3000))]
+    receipts = store.record(again)
+    told = {r.id for r in receipts if r.reason is not None}
+    assert told == {f"e{i}" for i in range(3000) if i % 7 == 0}
 
 
 def test_new_attributes_of_a_known_event_are_added(store: Store) -> None:

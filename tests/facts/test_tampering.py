@@ -4,13 +4,14 @@ Whatever was done, ``verify`` names the table or the row, and a store that canno
 instead of recording on top of it.
 """
 
+import contextlib
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from facts import RollUp, Store, StoreDamaged, StoreError
+from facts import RollUp, Store, StoreDamaged
 from facts.archive import erase, seal, verify
 from facts.layout import LOG_COLUMNS
 from tests.facts.conftest import Clock, event
@@ -101,12 +102,8 @@ def test_any_change_behind_the_writers_back_is_named(
     with Store.open(filled, clock=clock) as store:
         said = "\n".join(map(str, verify(store, filled.parent / "archive").problems))
         assert named in said, said or "nothing was found"
-        try:
-            (receipt,) = store.record([event("later", likes=1)])
-        except StoreError as error:
-            assert isinstance(error, StoreDamaged)
-        else:
-            assert receipt.status == "accepted"
+        with contextlib.suppress(StoreDamaged):
+            assert store.record([event("later", likes=1)])[0].status == "accepted"
 
 
 @pytest.mark.slowish
@@ -124,7 +121,7 @@ def test_a_change_of_any_column_is_found(filled: Path, clock: Clock, column: str
             "BLOB": "'zz'::BLOB",
             "VARCHAR": "'changed'",
         }.get(kind, "3")
-        con.execute(f"UPDATE log SET {column} = {other} WHERE seq = 6")
+        con.execute(f"UPDATE log SET {column} = {other} WHERE seq = 6")  # noqa: S608
     with Store.open(filled, clock=clock) as store:
         assert any("rows 1 to 40" in str(p) for p in verify(store).problems)
 
