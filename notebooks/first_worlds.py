@@ -5,8 +5,8 @@
     marimo edit notebooks/first_worlds.py
 
 ``--var DIR`` (or WORLDS_VAR) uses what was already learned below DIR instead of a temporary
-directory; ``--data FILE`` (or WORLDS_DATA) names the table of real posts; ``--days N`` (or
-WORLDS_DAYS) says how long the simulated past is. Learning takes about a minute.
+directory; ``--data FILE`` (or NOTEBOOK_DATA) names the table of real posts; ``--days N`` (or
+NOTEBOOK_DAYS) says how long the simulated past is. Learning takes about a minute.
 """
 
 import marimo
@@ -99,14 +99,14 @@ def _(mo):
 @app.cell
 def _(Path, load_domain, mo, os, tempfile):
     arguments = mo.cli_args()
-    table = arguments.get("data") or os.environ.get("WORLDS_DATA")
+    table = arguments.get("data") or os.environ.get("NOTEBOOK_DATA")
     table = Path(str(table)) if table and Path(str(table)).is_file() else None
     domain = load_domain("dogposts" if table else "sniffable")
     var = arguments.get("var") or os.environ.get("WORLDS_VAR")
     var = Path(str(var)) if var else Path(tempfile.mkdtemp(prefix="first-worlds-"))
     home = var / domain.name
     home.mkdir(parents=True, exist_ok=True)
-    days = int(arguments.get("days") or os.environ.get("WORLDS_DAYS") or 15)
+    days = int(arguments.get("days") or os.environ.get("NOTEBOOK_DAYS") or 15)
     print(f"{domain.title}: {table.name if table else 'simulated facts'}")
     return days, domain, home, table, var
 

@@ -1,6 +1,9 @@
 """Options and fixtures of the whole suite."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: the small products here lose
 
 import numpy as np
 import pytest

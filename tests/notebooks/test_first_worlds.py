@@ -27,7 +27,7 @@ def run(**environment: str) -> dict[str, Any]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("WORLDS_DATA", "WORLDS_VAR", "WORLDS_DAYS"):
+        for name in ("NOTEBOOK_DATA", "WORLDS_VAR", "NOTEBOOK_DAYS"):
             patch.delenv(name, raising=False)
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -61,7 +61,7 @@ def published(tmp_path: Path) -> Path:
 
 @pytest.mark.slowish
 def test_it_shows_the_published_example_and_the_worlds_one_by_one(published: Path) -> None:
-    found = run(WORLDS_VAR=str(published), WORLDS_DAYS="2")
+    found = run(WORLDS_VAR=str(published), NOTEBOOK_DAYS="2")
     assert float(found["above"]) == 0.25
     means = sorted(world.outcome.mean() for world in found["published"].worlds)
     assert means == [149_500, 166_750, 182_000, 203_000]
@@ -77,7 +77,7 @@ def test_it_shows_the_published_example_and_the_worlds_one_by_one(published: Pat
 
 @pytest.mark.slowish
 def test_it_learns_from_simulated_facts(tmp_path: Path) -> None:
-    found = run(WORLDS_VAR=str(tmp_path), WORLDS_DAYS="4")
+    found = run(WORLDS_VAR=str(tmp_path), NOTEBOOK_DAYS="4")
     assert found["release"].simulated
     assert len({world.choices["pupdates"] for world in found["query"].worlds()}) >= 2
     assert len({world.choices["likes_per_pupdate"] for world in found["query"].worlds()}) >= 2
@@ -88,7 +88,7 @@ def test_it_learns_from_simulated_facts(tmp_path: Path) -> None:
 
 @pytest.mark.slowish
 def test_it_learns_from_the_real_posts_as_a_plain_program(tmp_path: Path, dog_posts: Path) -> None:
-    environment = {**os.environ, "WORLDS_VAR": str(tmp_path), "WORLDS_DATA": str(dog_posts)}
+    environment = {**os.environ, "WORLDS_VAR": str(tmp_path), "NOTEBOOK_DATA": str(dog_posts)}
     done = subprocess.run(
         [sys.executable, str(NOTEBOOK)],
         env=environment,
