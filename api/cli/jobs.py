@@ -3,9 +3,10 @@
 import csv
 import importlib
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -105,33 +106,22 @@ def run_simulation(store: Store, domain: Domain, seed: int, end: datetime) -> Wr
         return write(store, events, progress=lambda done: advance(done, len(events)))
 
 
-def run_learning(
-    settings: Settings,
-    *,
-    as_of: str | None = None,
-    until: str | None = None,
-    seed: int | None = None,
-) -> dict[str, Any]:
+def run_learning(settings: Settings, **options: object) -> dict[str, Any]:
     """Learn in a process of its own; its progress goes to standard error.
+
+    Parameters
+    ----------
+    settings
+        Where the facts are and how long it may take.
+    options
+        Options of ``python -m worlds.learn``: None and False are left out, tuples are repeated.
 
     Raises
     ------
     LearnError
         If it does not end well; the process has said why.
     """
-    command = [
-        *(sys.executable, "-m", "worlds.learn", "--json"),
-        *("--var", settings.var, "--domain", settings.domain),
-    ]
-    for name, value in (("--as-of", as_of), ("--until", until), ("--seed", seed)):
-        command += [name, str(value)] if value is not None else []
-    try:
-        done = subprocess.run(  # noqa: S603 - our own module, arguments checked there
-            command, stdout=subprocess.PIPE, check=False, timeout=settings.learn_deadline
-        )
-    except subprocess.TimeoutExpired as error:
-        msg = f"learning passed its deadline of {settings.learn_deadline:g} s and was stopped"
-        raise LearnError(msg) from error
+    done = run_module("worlds.learn", settings, {"json": True, **options})
     if done.returncode != 0:
         msg = f"learning ended with code {done.returncode}; the models before it stay in force"
         raise LearnError(msg)
@@ -141,6 +131,47 @@ def run_learning(
         msg = f"learning reported no JSON: {done.stdout[:200]!r}"
         raise LearnError(msg) from error
     return report
+
+
+def run_module(
+    module: str, settings: Settings, options: Mapping[str, object]
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run a module of the learning room as a process that ends with this one.
+
+    Raises
+    ------
+    LearnError
+        If it takes longer than learning may.
+    """
+    command = [
+        *(sys.executable, "-m", module, "--parent", str(os.getpid())),
+        *("--var", settings.var, "--domain", settings.domain),
+        *arguments(options),
+    ]
+    try:
+        return subprocess.run(  # noqa: S603 - our own module, arguments checked there
+            command, stdout=subprocess.PIPE, check=False, timeout=settings.learn_deadline
+        )
+    except subprocess.TimeoutExpired as error:
+        msg = (
+            f"it passed its deadline of {settings.learn_deadline:g} s and was stopped; what is "
+            "finished is kept: the same command goes on there (WORLDS_LEARN_DEADLINE=SECONDS)"
+        )
+        raise LearnError(msg) from error
+
+
+def arguments(options: Mapping[str, object]) -> list[str]:
+    """Return options of a command line: None and False are left out, tuples are repeated."""
+    found: list[str] = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            found.append(flag)
+        elif isinstance(value, tuple):
+            found += [f"{flag}={one}" for one in value]
+        elif value is not None and value is not False:
+            found.append(f"{flag}={value}")
+    return found
 
 
 def said_of_learning(report: dict[str, Any]) -> str:
@@ -155,7 +186,22 @@ def said_of_learning(report: dict[str, Any]) -> str:
         for line in report.get("models", [])
         if line.get("model") == "default" and line.get("weight")
     ]
-    return "\n".join([*lines, *alone])
+    return "\n".join([*lines, *alone, *_said_of_segments(report)])
+
+
+def _said_of_segments(report: dict[str, Any]) -> list[str]:
+    lines = report.get("segments", [])
+    used = [line for line in lines if line["in_use"]]
+    failed = [line for line in lines if line["failed"]]
+    said = [f"  segment {line['segment']} failed: {line['failed']}" for line in failed]
+    if lines:
+        said.append(
+            f"  {len(lines)} segments learned: {len(used)} answer by models of their own, the "
+            f"whole answers the others better, {len(failed)} failed"
+        )
+    if why := report.get("not_in_force_because"):
+        said.append(f"  The release is kept but not in force: {why}")
+    return said
 
 
 def say(text: str) -> None:

@@ -1,7 +1,6 @@
 """Learn from the command line: ``python -m worlds.learn --var var --domain sniffable``."""
 
 import argparse
-import fcntl
 import json
 import os
 import sys
@@ -11,35 +10,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from facts import FactsError, Store, StoreBusy
-from worlds.domain import Domain, load_domain
-from worlds.errors import FitError, WorldsError
-from worlds.learn.candidates import ROUTES, Settings
-from worlds.learn.export import ExportedFacts
-from worlds.learn.history import FactSource
-from worlds.learn.job import learn
-from worlds.learn.report import Report
-from worlds.publish import SnapshotStore
+from facts import FactsError, StoreBusy
+from worlds.domain import load_domain
+from worlds.errors import WorldsError
+from worlds.learn.candidates import ROUTES
+from worlds.learn.lifeline import die_with
+from worlds.learn.once import BusyError, learn_once
+from worlds.learn.report import to_text
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Sums in one order give the same bytes everywhere; threads on small matrices only spin."""
+WORKERS = 2
+MOST_WORKERS = 64
 BUSY = 3
 """Exit code when somebody else has the facts or is learning already."""
-
-
-class BusyError(FitError):
-    """Another learning run of the domain is under way."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run once; return the exit code: 0 done, 1 failed, 3 busy."""
     options = _parser().parse_args(arguments)
     console = Console(stderr=True)
+    if options.parent is not None:
+        die_with(options.parent)
     try:
         domain = load_domain(options.domain)
-        report = _run(domain, options, console)
+        report = learn_once(domain, options, lambda: _display(console))
     except StoreBusy as error:
         console.print(f"[bold]The facts are in use:[/] {error}", soft_wrap=True)
         console.print(
@@ -50,13 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BusyError as error:
         console.print(str(error), soft_wrap=True, markup=False)
         return BUSY
-    except (WorldsError, FactsError) as error:
-        console.print(f"nothing was published: {error}", soft_wrap=True, markup=False)
+    except (WorldsError, FactsError, OSError, MemoryError) as error:
+        console.print(
+            f"nothing was published: {error or repr(error)}", soft_wrap=True, markup=False
+        )
         return 1
     if options.json:
-        sys.stdout.write(json.dumps(report.to_dict(), indent=1) + "\n")
+        sys.stdout.write(json.dumps(report, indent=1) + "\n")
     else:
-        sys.stdout.write(report.to_text() + "\n")
+        sys.stdout.write(to_text(report) + "\n")
     return 0
 
 
@@ -72,7 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=7, help="seed of all draws")
     add("--facts", type=Path, help="an export of the facts to read instead of the store")
     add("--route", choices=sorted(ROUTES), default="fast", help="inference of the learned sizes")
-    add("--deadline", type=float, help="seconds that one model may take")
+    add("--deadline", type=_positive, help="seconds that one model may take")
+    add("--segment", action="append", default=[], metavar="CATEGORY=LABEL", help="learn it alone")
+    add("--by", action="append", default=[], metavar="CATEGORY", help="learn each of its labels")
+    add("--workers", type=_workers, default=WORKERS, help="processes that learn segments")
+    add("--again", action="store_true", help="learn even if the same was learned before")
+    add("--parent", type=int, help="end when this process ends")
     add("--json", action="store_true", help="report as JSON on standard output")
     return parser
 
@@ -83,54 +87,20 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _run(domain: Domain, options: argparse.Namespace, console: Console) -> Report:
-    folder = options.var / domain.name
-    with _alone(folder), _facts(options.facts, folder) as source:
-        as_of = options.as_of or source.last_recorded()
-        if as_of is None:
-            msg = f"there are no facts about {domain.name!r} yet: import or simulate some first"
-            raise FitError(msg)
-        with _display(console) as tell:
-            return learn(
-                domain,
-                source,
-                SnapshotStore(folder / "snapshots"),
-                as_of=as_of,
-                until=options.until,
-                now=datetime.now(UTC),
-                settings=_settings(options),
-                progress=tell,
-            )
+def _positive(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        msg = f"seconds must be above 0; got {text}"
+        raise argparse.ArgumentTypeError(msg)
+    return seconds
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    settings = Settings(seed=options.seed, route=options.route)
-    slow = 30.0 if options.route == "pymc" else 1.0
-    deadline = options.deadline or settings.deadline * slow
-    return Settings(options.seed, deadline, options.route)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of the domain: two runs at a time would only do the same work twice."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "learning.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            msg = f"another learning run holds {str(folder / 'learning.lock')!r}; wait for it"
-            raise BusyError(msg) from error
-        yield
-
-
-@contextmanager
-def _facts(export: Path | None, folder: Path) -> Iterator[FactSource]:
-    """Yield the facts: from an export, or from the store of the domain."""
-    if export is not None:
-        yield ExportedFacts(export)
-        return
-    with Store.open(folder / "facts.duckdb", create=False) as store:
-        yield store.reader()
+def _workers(text: str) -> int:
+    count = int(text)
+    if not 0 <= count <= MOST_WORKERS:
+        msg = f"workers must lie in [0, {MOST_WORKERS}]; got {text}"
+        raise argparse.ArgumentTypeError(msg)
+    return count
 
 
 @contextmanager
@@ -140,6 +110,8 @@ def _display(console: Console) -> Iterator["_Tell"]:
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
         yield _Tell(bar)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 
@@ -22,6 +21,9 @@ HORIZON = {"hour": 24, "day": 7}
 """Periods ahead that count models predict."""
 ROUTES: Mapping[str, Mapping[str, str]] = {"fast": {}, "pymc": {"learned": "learned_pymc"}}
 """Inference of the final fit: which model takes the place of which (scores stay the first's)."""
+
+RECHECKED = 200
+"""Latest scored things on which the very fit that is published is looked at once more."""
 
 type Tick = Callable[[], None]
 
@@ -133,8 +135,24 @@ class Field:
     ) -> tuple[gate.Check, ...]:
         """Return the report of the gate on a candidate."""
         other = default.scores if default is not None and default is not found else None
-        replaced = self._against(name, found.scores)
-        return gate.examine(found.fit, found.scores, default=other, replaced=replaced)
+        return gate.examine(
+            found.fit,
+            found.scores,
+            default=other,
+            replaced=self._against(name, found.scores),
+            final=self._final(found),
+            past=self.history.counts.y,
+        )
+
+    def _final(self, found: Candidate) -> tuple[Scores, Scores] | None:
+        """Return scores of the fit that would be published and of its back-test, latest things."""
+        form = found.fit.form
+        if not isinstance(form, SizeForm) or isinstance(form, CountForm):
+            return None
+        latest = found.scores.take(np.arange(max(len(found.scores) - RECHECKED, 0),
+                                             len(found.scores)))  # fmt: skip
+        mine = self._forecast(form, latest, "final")
+        return mine, latest.take(np.searchsorted(latest.at, mine.at))
 
     def _against(self, name: str, scores: Scores) -> tuple[Scores, Scores] | None:
         """Return scores of the new model and of the snapshot it replaces on the same new facts."""
@@ -151,15 +169,18 @@ class Field:
         return scores.take(places), old
 
     def _size_scores(self, form: SizeForm, scores: Scores) -> Scores:
-        rng = stream(self.settings.seed, self.quantity.name, "replaced")
         reference = getattr(form, "reference", None)
+        if reference is None:
+            return scores.take(np.zeros(0, np.intp))
+        new = np.array([aware(moment) > reference for moment in scores.at], bool)
+        return self._forecast(form, scores.take(np.flatnonzero(new)), "replaced")
+
+    def _forecast(self, form: SizeForm, scores: Scores, name: str) -> Scores:
+        """Return the scores of a form on the things that were scored."""
+        rng = stream(self.settings.seed, self.quantity.name, name)
         items = self.history.items
         place = {moment: i for i, moment in enumerate(items.at)}
-        chosen = [
-            place[moment]
-            for moment in scores.at
-            if reference is not None and aware(moment) > reference
-        ]
+        chosen = [place[moment] for moment in scores.at]
         rows = [
             score(form.predict(items.features[i], aware(items.at[i])), float(items.label[i]), rng)
             for i in chosen
@@ -181,14 +202,3 @@ def entries(domain: Domain, quantity: Quantity) -> tuple[object, ...]:
     """Return the models that a domain names for a quantity, and the default one."""
     named = domain.models.get(quantity.name, ())
     return (*(entry for entry in named if entry != registry.DEFAULT), registry.DEFAULT)
-
-
-def still_good(form: object, history: History) -> bool:
-    """Return whether an older snapshot can stand in for a model that failed now.
-
-    A path of counts only if it begins where the predictions begin; sizes say by themselves how
-    far their level may have drifted.
-    """
-    if isinstance(form, CountPath):
-        return abs(form.start - history.until) < timedelta(seconds=1)
-    return isinstance(form, SizeForm)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from worlds.core.distributions import Floats
 from worlds.core.forms import CountForm, SizeForm
 from worlds.learn.protocol import Fit
 from worlds.learn.scoring import Scores
@@ -20,6 +21,8 @@ SLACK = {0.5: 0.10, 0.9: 0.05}
 """Coverage that may be missing beyond sampling error: models are never exactly right."""
 WORSE = 3.0
 """Standard errors of the mean difference by which a model may score worse."""
+FAR = 4.0
+"""Factor beyond the least and the most of four weeks at which a path is taken to be damaged."""
 MOST_GRADIENT, MOST_RHAT, LEAST_ESS = 0.05, 1.02, 200.0
 EDGES = (0.001, 0.05, 0.5, 0.95, 0.999)
 
@@ -30,6 +33,8 @@ def examine(
     *,
     default: Scores | None = None,
     replaced: tuple[Scores, Scores] | None = None,
+    final: tuple[Scores, Scores] | None = None,
+    past: Floats | None = None,
 ) -> tuple[Check, ...]:
     """Return the report on one model.
 
@@ -43,6 +48,11 @@ def examine(
         The scores of the default model on the same facts.
     replaced
         Scores of this model and of the snapshot it would replace on facts that are new to both.
+    final
+        Scores of the very fit that would be published, and those of the back-test, on the same
+        facts: having seen them it must not be worse.
+    past
+        The counts so far, for a form of counts.
     """
     made = scores.made
     checks = [*support(fit.form), *convergence(fit.inference), *coverage(made)]
@@ -50,6 +60,10 @@ def examine(
         checks.append(not_worse("score against the default", scores, default))
     if replaced is not None:
         checks.append(not_worse("score against the replaced snapshot", *replaced))
+    if final is not None:
+        checks.append(not_worse("score of the published fit against its back-test", *final))
+    if past is not None and isinstance(fit.form, CountForm):
+        checks += in_line(fit.form, past)
     return tuple(checks)
 
 
@@ -132,12 +146,38 @@ def not_worse(name: str, mine: Scores, other: Scores) -> Check:
     both = np.isfinite(mine.log_score) & np.isfinite(other.log_score)
     if int(both.sum()) < LEAST_SCORED:
         return check(name, True, None, f"{int(both.sum())} common forecasts: too few to judge")
-    gain = mine.log_score[both] - other.log_score[both]
-    # neighbours are alike: blocks of ten count as one when the error is estimated
+    value, error = mean_with_error(mine.log_score[both] - other.log_score[both])
+    bound = -WORSE * error
+    found = check(name, value >= bound, _rounded(value), _rounded(bound))
+    return {**found, "error": _rounded(error), "forecasts": int(both.sum())}
+
+
+def mean_with_error(gain: Floats) -> tuple[float, float]:
+    """Return the mean of paired differences and its standard error.
+
+    Neighbours are alike: blocks of ten count as one when the error is estimated.
+    """
     blocks = np.array([block.mean() for block in np.array_split(gain, max(len(gain) // 10, 2))])
     error = float(blocks.std(ddof=1) / np.sqrt(len(blocks)))
-    value, bound = float(gain.mean()), -WORSE * error
-    return check(name, value >= bound, _rounded(value), _rounded(bound))
+    return float(gain.mean()), error
+
+
+def in_line(form: CountForm, past: Floats) -> list[Check]:
+    """Check that the mean of what is to be published lies near what was seen in four weeks.
+
+    The back-test refits a model; this looks at the one fit that is published, so that one fit gone
+    wrong is noticed too.
+    """
+    horizon = int(getattr(form, "horizon", 1))
+    if len(past) < 2 * horizon:
+        return []
+    recent = past[-max(28 * horizon, 2 * horizon) :]
+    totals = np.convolve(recent, np.ones(horizon), "valid")
+    mean = sum(form.count(step=step).mean() for step in range(horizon))
+    low, high = float(totals.min()) / FAR - horizon, float(totals.max()) * FAR + horizon
+    bound = [_rounded(max(low, 0.0)), _rounded(high)]
+    name = f"mean of {horizon} periods against the past"
+    return [check(name, low <= mean <= high, _rounded(mean), bound)]
 
 
 def _rounded(value: float) -> float | None:

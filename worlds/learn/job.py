@@ -1,40 +1,58 @@
 """One learning run: facts as of a time to a published release. Same input, same bytes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-import numpy as np
-
-from worlds.core.forms import CountForm, SizeForm
-from worlds.core.questions import Quantity
 from worlds.domain import Domain
 from worlds.errors import SnapshotError
-from worlds.learn import backtest, gate, registry
-from worlds.learn.candidates import Candidate, Field, Settings, entries, still_good
+from worlds.learn import backtest, pool
+from worlds.learn.before import Before, last_good_segment
+from worlds.learn.candidates import Field, Settings, entries
 from worlds.learn.history import FactSource, History, read
-from worlds.learn.protocol import Declined
-from worlds.learn.provenance import provenance
-from worlds.learn.report import ModelLine, Report
-from worlds.learn.scoring import Scores, collect
-from worlds.learn.supervision import Failure, supervise
-from worlds.learn.weights import Weights, learn_weights, summary
-from worlds.publish import Release, Snapshot, SnapshotStore
+from worlds.learn.journal import Journal
+from worlds.learn.quantities import Learned, learn_quantity
+from worlds.learn.report import Report, SegmentLine
+from worlds.learn.segment_fit import Work, reference
+from worlds.learn.segments import Part, Parts, Segment
+from worlds.publish import Release, SnapshotStore, pins
 
 type Progress = Callable[[str, int, int], None]
 """Told what is being done, how many steps are done and how many there are."""
 
+SEGMENT_STEPS = 10
+"""Steps of the display that a segment counts: it takes as long as some refits."""
+
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """What was learned of one quantity."""
+class Cut:
+    """Which segments are learned besides everything, and by whom.
 
-    quantity: Quantity
-    found: Mapping[str, Candidate]
-    snapshots: Mapping[str, Snapshot]
-    weights: Weights
-    declined: Mapping[str, str]
+    Parameters
+    ----------
+    segments
+        Named ones.
+    by
+        Categories of which every label with enough things is one.
+    workers
+        Processes that fit them; 0 fits them in this one.
+    domain
+        Name under which a worker loads the domain; without one they are fitted here.
+    """
+
+    segments: tuple[Segment, ...] = ()
+    by: tuple[str, ...] = ()
+    workers: int = 0
+    domain: str | None = None
+
+    def chosen(self, parts: Parts) -> list[Segment]:
+        """Return the segments, each once."""
+        found = [*self.segments]
+        for category in self.by:
+            found += parts.by(category)
+        return list(dict.fromkeys(found))
 
 
 def learn(
@@ -47,6 +65,8 @@ def learn(
     now: datetime | None = None,
     settings: Settings | None = None,
     progress: Progress = lambda _text, _done, _total: None,
+    cut: Cut | None = None,
+    journal: Journal | None = None,
 ) -> Report:
     """Fit, back-test, examine and publish every model of a domain.
 
@@ -62,6 +82,10 @@ def learn(
         Seed, deadline and route.
     progress
         Told after every step.
+    cut
+        Segments that are learned besides everything.
+    journal
+        Remembers finished parts, so that a run that was killed goes on where it stopped.
 
     Returns
     -------
@@ -69,207 +93,188 @@ def learn(
         What was published and what was declined, with the reasons. A model that raises, is too
         slow or fails the gate is a line in it and stops no other.
     """
-    settings = settings or Settings()
+    settings, cut = settings or Settings(), cut or Cut()
     history = read(domain, source, as_of=as_of, until=until)
-    steps = _Steps(progress, domain, history)
-    before = _Before.load(store, domain, as_of)
+    parts = Parts(history, settings.seed)
+    chosen = cut.chosen(parts)
+    steps = _Steps(progress, domain, history, len(chosen))
+    before = Before.load(store, domain, as_of)
+    held = pins.read(store)
     origin = {"as_of": as_of, "until": history.until, "facts": source.version(as_of)}
-    results = [
-        _learn_quantity(
-            Field(domain, q, history, settings, before.forms(q.name)), before, origin, steps
+    learned = {}
+    for quantity in domain.quantities:
+        field = Field(domain, quantity, history, settings, before.forms(quantity.name))
+        learned[quantity.name] = _once(
+            journal,
+            quantity.name,
+            partial(learn_quantity, field, before, held, origin, store, steps, steps.say),
+            partial(steps.skip, quantity.role, len(entries(domain, quantity))),
         )
-        for q in domain.quantities
-    ]
-    models = {
-        result.quantity.name: {name: store.put(s) for name, s in result.snapshots.items()}
-        for result in results
-    }
+    work = _Run(domain, history, settings, origin, store, before, journal, steps)
+    segments, lines = work.segments(parts, chosen, cut, learned)
     release = Release(
         domain=domain.name,
         as_of=as_of,
         until=history.until,
-        models=models,
-        weights={result.quantity.name: dict(result.weights.weights) for result in results},
-        evidence={result.quantity.name: dict(result.weights.evidence) for result in results},
-        declined={result.quantity.name: dict(result.declined) for result in results},
+        models={name: one.models for name, one in learned.items()},
+        weights={name: one.weights for name, one in learned.items()},
+        evidence={name: one.evidence for name, one in learned.items()},
+        declined={name: one.declined for name, one in learned.items()},
         simulated=history.simulated,
         created_at=now,
+        segments=segments,
+        refused={name: one.refused for name, one in learned.items() if one.refused},
+        pinned={name: one.pinned for name, one in learned.items() if one.pinned},
     )
-    lines = tuple(line for result in results for line in _lines(result, models))
-    return Report(store.release(release), release, lines, len(history.counts), len(history.items))
+    with store.alone():
+        stays = held_back(store, release)
+        store.release(release, current=stays is None)
+    return Report.of(release, learned, lines, history, stays)
 
 
-def _newest(store: SnapshotStore, release: Release) -> bool:
-    """Return whether a release knows at least as much as the one in force.
+def held_back(store: SnapshotStore, release: Release) -> str | None:
+    """Return why a release does not come into force, or None.
 
     A look back (``--as-of`` an earlier time) is published for questions about then; it does not
-    replace what answers now.
+    replace what answers now. Nor does anything while a person has the release pinned.
     """
     try:
         held = store.current()
     except SnapshotError:
-        return True
-    return held is None or held.domain != release.domain or held.as_of <= release.as_of
+        return None
+    if held is None or held.id == release.id or held.domain != release.domain:
+        return None
+    pin = pins.read(store).get(pins.RELEASE)
+    if pin is not None:
+        return f"release {held.id} is pinned by {pin['by']}: {pin['reason']}"
+    if held.as_of > release.as_of:
+        return f"release {held.id} in force knows more: as of {held.as_of.isoformat()}"
+    if held.as_of == release.as_of and held.change:
+        return f"{held.change['action']} by {held.change['by']} holds until there are newer facts"
+    return None
+
+
+def _once(
+    journal: Journal | None,
+    name: str,
+    learn_it: Callable[[], Learned],
+    skip: Callable[[], None],
+) -> Learned:
+    """Return what was learned, from the journal if a killed run got that far."""
+    known = journal.part(name) if journal is not None else None
+    if known is not None:
+        skip()
+        return Learned.from_json(known)
+    found = learn_it()
+    if journal is not None:
+        journal.keep(name, found.to_json())
+    return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Before:
-    """The snapshots of the newest release that knew less: what a new one replaces.
+class _Run:
+    """What the segments of a run need."""
 
-    Releases as of the same time do not count, so that a run repeated finds what it found.
-    """
+    domain: Domain
+    history: History
+    settings: Settings
+    origin: Mapping[str, Any]
+    store: SnapshotStore
+    before: Before
+    journal: Journal | None
+    steps: "_Steps"
 
-    snapshots: Mapping[str, Mapping[str, Snapshot]]
+    def segments(
+        self,
+        parts: Parts,
+        chosen: Sequence[Segment],
+        cut: Cut,
+        learned: Mapping[str, Learned],
+    ) -> tuple[dict[str, dict[str, Any]], list[SegmentLine]]:
+        """Return the entries of the release and the lines of the report."""
+        found: dict[str, dict[str, Any]] = {}
+        failed: dict[str, str] = {}
+        left = []
+        for segment in chosen:
+            known = self.journal.part(segment.name) if self.journal is not None else None
+            if known is None:
+                left.append(segment)
+            else:
+                found[segment.name] = known
+                self.steps.segment(segment.name)
+        resumed = len(found)
 
-    @classmethod
-    def load(cls, store: SnapshotStore, domain: Domain, as_of: datetime) -> "_Before":
-        """Read what can be read: what is damaged, or of another extractor, is not there."""
-        older = (r for r in store.releases() if r.domain == domain.name and r.as_of < as_of)
-        release = next(older, None)
-        found: dict[str, dict[str, Snapshot]] = {q.name: {} for q in domain.quantities}
-        for quantity, models in release.models.items() if release else ():
-            for model, snapshot_id in models.items():
-                try:
-                    snapshot = store.get(snapshot_id)
-                except SnapshotError:
-                    continue  # answering says so; here it just cannot be compared with
-                if snapshot.provenance.get("extractor") == domain.spec.version:
-                    found.setdefault(quantity, {})[model] = snapshot
-        return cls(found)
+        def done(part: Part, result: dict[str, Any] | str) -> None:
+            name = part.segment.name
+            if isinstance(result, str):
+                failed[name] = result
+                old = self.before.segments.get(name, {})
+                kept = last_good_segment(self.store, self.domain, old, self.history.until)
+                if kept:
+                    found[name] = kept
+            else:
+                found[name] = result
+                if self.journal is not None:
+                    self.journal.keep(name, result)
+            self.steps.segment(name)
 
-    def forms(self, quantity: str) -> dict[str, CountForm | SizeForm]:
-        """Return model to form."""
-        return {
-            model: snapshot.form
-            for model, snapshot in self.snapshots.get(quantity, {}).items()
-            if isinstance(snapshot.form, CountForm | SizeForm)
-        }
+        if left:
+            pool.fit_all(
+                self._work(learned),
+                parts.parts(left),
+                done,
+                domain=cut.domain,
+                workers=min(cut.workers, len(left)),
+            )
+        entries_ = {name: found[name] for name in sorted(found)}
+        lines = [SegmentLine.of(one.name, found.get(one.name), failed.get(one.name))
+                 for one in chosen]  # fmt: skip
+        if resumed:
+            self.steps.say(f"{resumed} segments were finished before")
+        return entries_, lines
+
+    def _work(self, learned: Mapping[str, Learned]) -> Work:
+        self.steps.say("what everything forecast before")
+        weights = {name: one.weights for name, one in learned.items()}
+        times = {name: self.origin[name].isoformat() for name in ("as_of", "until")}
+        return Work(
+            self.domain,
+            self.settings,
+            reference(self.domain, self.history, weights, self.settings),
+            {**times, "facts": self.origin["facts"]},
+            self.history.simulated,
+            self.store.root,
+        )
 
 
 class _Steps:
     """Counts the steps of a run for its display."""
 
-    def __init__(self, progress: Progress, domain: Domain, history: History) -> None:
-        each = {
+    def __init__(self, progress: Progress, domain: Domain, history: History, segments: int) -> None:
+        self._each = {
             "count": len(backtest.count_origins(history.counts)) + 1,
             "size": len(backtest.size_blocks(history.items)) + 1,
         }
-        self.text = ""
+        self._text = ""
         self._progress = progress
         self._done = 0
-        self._total = sum(each[q.role] * len(entries(domain, q)) for q in domain.quantities)
-
-    def __call__(self) -> None:
-        self._done = min(self._done + 1, self._total)
-        self._progress(self.text, self._done, self._total)
-
-
-def _learn_quantity(
-    field: Field, before: _Before, origin: Mapping[str, Any], steps: _Steps
-) -> Learned:
-    """Return what was learned of one quantity: candidates, the gate, weights."""
-    found: dict[str, Candidate] = {}
-    declined: dict[str, str] = {}
-    for entry in entries(field.domain, field.quantity):
-        steps.text = f"{field.quantity.name}: {getattr(entry, 'name', entry)}"
-        name, result = field.candidate(entry, steps)
-        if isinstance(result, Declined):
-            declined[name] = result.reason
-        else:
-            found[name] = result
-    old = before.snapshots.get(field.quantity.name, {})
-    default = found.get(registry.DEFAULT)
-    snapshots: dict[str, Snapshot] = {}
-    for name in list(found):
-        outcome = _examined(field, name, found[name], default, origin, old.get(name))
-        if isinstance(outcome, Declined):
-            declined[name] = outcome.reason
-            del found[name]
-        else:
-            snapshots[name] = outcome
-    kept = {
-        name: old[name]
-        for name in declined
-        if name in old and still_good(old[name].form, field.history)
-    }
-    if any(name != registry.DEFAULT for name in (*found, *kept)):
-        # the default belief answers where nothing else can; beside a fitted model it is noise
-        found.pop(registry.DEFAULT, None)
-        snapshots.pop(registry.DEFAULT, None)
-    scores = {name: item.scores for name, item in found.items()}
-    scores |= {name: _unscored() for name in kept}
-    return Learned(field.quantity, found, {**snapshots, **kept}, learn_weights(scores), declined)
-
-
-def _examined(
-    field: Field,
-    name: str,
-    item: Candidate,
-    default: Candidate | None,
-    origin: Mapping[str, Any],
-    old: Snapshot | None,
-) -> Snapshot | Declined:
-    """Return the snapshot of a model that passes the gate; foreign forms may raise anything."""
-
-    def examine() -> Snapshot:
-        checks = field.checks(name, item, default)
-        snapshot = _snapshot(field, name, item, checks, origin, old)
-        snapshot.id  # noqa: B018 - a form that cannot be stored must fail here, not later
-        return snapshot
-
-    outcome = supervise(examine, None if name == registry.DEFAULT else field.settings.deadline)
-    if isinstance(outcome, Failure):
-        return Declined(name, f"it cannot be published: {outcome.reason}")
-    reason = gate.verdict(outcome.value.checks)
-    if reason is not None and name != registry.DEFAULT:
-        return Declined(name, f"the gate: {reason}")
-    return outcome.value
-
-
-def _unscored() -> Scores:
-    """Return no scores: a snapshot that stays has made no new forecasts on trial."""
-    return collect(np.array([], "datetime64[us]"), np.zeros(0), [])
-
-
-def _snapshot(
-    field: Field,
-    name: str,
-    item: Candidate,
-    checks: tuple[gate.Check, ...],
-    origin: Mapping[str, Any],
-    old: Snapshot | None,
-) -> Snapshot:
-    return Snapshot(
-        quantity=field.quantity.name,
-        model=name,
-        form=item.fit.form,
-        provenance=provenance(
-            field.domain,
-            item.model,
-            seed=field.settings.seed,
-            inference=item.fit.inference,
-            simulated=field.history.simulated,
-            **origin,
-        ),
-        checks=checks,
-        parent=old.id if old is not None else None,
-    )
-
-
-def _lines(result: Learned, models: Mapping[str, Mapping[str, str]]) -> list[ModelLine]:
-    lines = []
-    quantity = result.quantity.name
-    for name in sorted({*result.snapshots, *result.declined}):
-        item = result.found.get(name)
-        lines.append(
-            ModelLine(
-                quantity,
-                name,
-                models[quantity].get(name),
-                result.weights.weights.get(name),
-                result.declined.get(name),
-                item.seconds if item else 0.0,
-                summary(item.scores) if item else {},
-            )
+        self._total = SEGMENT_STEPS * segments + sum(
+            self._each[q.role] * len(entries(domain, q)) for q in domain.quantities
         )
-    return lines
+
+    def say(self, text: str) -> None:
+        """Show what is being done."""
+        self._text = text
+
+    def __call__(self, steps: int = 1) -> None:
+        self._done = min(self._done + steps, self._total)
+        self._progress(self._text, self._done, self._total)
+
+    def skip(self, role: str, models: int) -> None:
+        """Count the steps of a quantity that was learned before."""
+        self(self._each[role] * models)
+
+    def segment(self, name: str) -> None:
+        """Count the steps of a finished segment."""
+        self.say(f"segment {name}")
+        self(SEGMENT_STEPS)

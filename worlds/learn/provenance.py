@@ -16,7 +16,9 @@ from worlds.domain import Domain
 from worlds.learn.protocol import Model
 
 PACKAGE = "possible-worlds"
-SOURCES = ("core", "learn")
+LIBRARIES = ("numpy", "scipy")
+"""Packages whose arithmetic decides the last digits."""
+SOURCES = ("core", "learn", "domains")
 """Rooms whose code decides what a fit gives."""
 
 
@@ -38,11 +40,20 @@ def provenance(
         "as_of": as_of.isoformat(),
         "until": until.isoformat(),
         "facts": {"tx": tx, "hash": chain, "count": count},
-        "code": {"package": package_version(), "sources": code_hash(), "model": model_hash(model)},
+        "code": {**code_version(), "model": source_hash(type(model))},
         "extractor": domain.spec.version,
         "seed": seed,
         "inference": dict(inference),
         "simulated": simulated,
+    }
+
+
+def code_version() -> dict[str, Any]:
+    """Return what identifies the code that every fit passes through."""
+    return {
+        "package": package_version(),
+        "sources": code_hash(),
+        "libraries": {name: version(name) for name in LIBRARIES},
     }
 
 
@@ -66,9 +77,9 @@ def code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def model_hash(model: Model) -> str:
-    """Return a hash of the file in which a model is written, wherever that is."""
-    module: ModuleType | None = sys.modules.get(type(model).__module__)
+def source_hash(thing: object) -> str:
+    """Return a hash of the file in which a class or function is written, wherever that is."""
+    module: ModuleType | None = sys.modules.get(str(getattr(thing, "__module__", "")))
     source = inspect.getsourcefile(module) if module is not None else None
     if source is None or not Path(source).is_file():
         return "unknown"

@@ -36,10 +36,12 @@ class SnapshotStore:
         self.root = Path(root)
 
     def put(self, snapshot: Snapshot) -> str:
-        """Write a snapshot unless it is there; return its id."""
+        """Write a snapshot unless it is there; return its id. A damaged one is written anew."""
         target = self.root / "models" / snapshot.id
         if target.is_dir():
-            return snapshot.id
+            if self._whole(snapshot.id):
+                return snapshot.id
+            shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         manifest, arrays = snapshot.parts
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
@@ -57,6 +59,13 @@ class SnapshotStore:
             shutil.rmtree(temporary, ignore_errors=True)
         sync_directory(target.parent)
         return snapshot.id
+
+    def _whole(self, snapshot_id: str) -> bool:
+        try:
+            self.get(snapshot_id)
+        except SnapshotError:
+            return False
+        return True
 
     def get(self, snapshot_id: str) -> Snapshot:
         """Read a snapshot and check it against its address.

@@ -153,6 +153,8 @@ def _before(store: SnapshotStore) -> Release:
     order: list[str] = []
     for switch in store.log():
         name = switch.taken or switch.release
+        if not order and switch.previous:  # in force before there was a log
+            order.append(switch.previous)
         if switch.action == "rollback" and name in order:
             del order[order.index(name) + 1 :]
         elif not order or order[-1] != name:
