@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from litestar.datastructures import MultiDict
 
 from api.asking import known_time
@@ -74,16 +73,17 @@ def facts(store: Store, wanted: FactsWanted) -> dict[str, Any]:
     reader = store.reader()
     try:
         _check_known(reader, wanted.as_of)
-        table = reader.facts(
+        table = reader.page(
+            wanted.page.cursor,
+            wanted.page.limit + 1,
             as_of=wanted.as_of,
             entity=wanted.entity,
             attribute=wanted.attributes or None,
         )
     finally:
         reader.close()
-    start = int(np.searchsorted(table.column("seq").to_numpy(), wanted.page.cursor, side="right"))
-    rows = table.slice(start, wanted.page.limit).to_pylist()
-    more = table.num_rows > start + len(rows)
+    rows = table.slice(0, wanted.page.limit).to_pylist()
+    more = table.num_rows > len(rows)
     return {
         "facts": [fact(row) for row in rows],
         "next_cursor": rows[-1]["seq"] if more else None,
@@ -112,7 +112,7 @@ def quarantine(store: Store, page: Page) -> dict[str, Any]:
     """
     reader = store.reader()
     try:
-        found = [row for row in reader.quarantined() if row["seq"] > page.cursor]
+        found = reader.quarantined(after=page.cursor, limit=page.limit + 1)
     finally:
         reader.close()
     rows = found[: page.limit]

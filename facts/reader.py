@@ -27,9 +27,10 @@ from facts.conditions import (
     where as where_of,
 )
 from facts.errors import QueryError
-from facts.layout import CORRECT, LOG, OP_NAMES, QUARANTINE, RELEASE
-from facts.logread import LogReader, bound_time
+from facts.layout import CORRECT, LOG, OP_NAMES
+from facts.logread import bound_time
 from facts.mark import OPTIONAL
+from facts.pages import PageReader
 from facts.sql import hidden_seqs, run_sql
 from facts.times import moment_of
 from facts.values import Categorical, Value, value_from_cells
@@ -45,7 +46,7 @@ def fact_value(row: Mapping[str, Any]) -> Value:
     return value_from_cells(row["kind"], cells)
 
 
-class Reader(LogReader):
+class Reader(PageReader):
     """As-of reads of a store; made by ``Store.reader``."""
 
     def facts(
@@ -235,38 +236,6 @@ class Reader(LogReader):
             [bound_time(self._known_at(as_of)), CORRECT],
         )
         return [row[0] for row in rows]
-
-    def quarantined(
-        self, *, as_of: datetime | None = None, released: bool = False
-    ) -> list[dict[str, Any]]:
-        """Return what is in quarantine: seq, recorded_at, source, id, reason and the raw bytes.
-
-        Parameters
-        ----------
-        as_of : datetime, optional
-            Known when; default: now.
-        released : bool
-            Also list what was released.
-        """
-        known = bound_time(self._known_at(as_of))
-        gone = (
-            ""
-            if released
-            else (
-                " AND seq NOT IN (SELECT CAST(num AS BIGINT) FROM log"
-                " WHERE op = ? AND recorded_at <= ? AND num IS NOT NULL)"
-            )
-        )
-        more = [] if released else [RELEASE, known]
-        rows = self._rows(
-            "SELECT seq, epoch_us(recorded_at), source, id, text, raw FROM log"  # noqa: S608
-            f" WHERE op = ? AND recorded_at <= ?{gone} ORDER BY seq",
-            [QUARANTINE, known, *more],
-        )
-        names = ("seq", "recorded_at", "source", "id", "reason", "raw")
-        return [
-            dict(zip(names, (seq, moment_of(us), *rest), strict=True)) for seq, us, *rest in rows
-        ]
 
     def trace(
         self,

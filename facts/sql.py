@@ -76,12 +76,12 @@ def _tables(con: duckdb.DuckDBPyConnection, text: str) -> set[str]:
         return set()
 
 
-def hidden_seqs(upto: str, shown_again: bool) -> str:
-    """Return the SELECT of what is hidden as known at a time.
+def hidden_seqs(upto: str, shown_again: bool, within: str = "true") -> str:
+    """Return the SELECT of what is hidden as known at a time, of the rows ``within``.
 
     Where nothing was ever shown again, being in the table is enough, which is cheaper.
     """
-    found = f"SELECT seq FROM shadow WHERE recorded_at <= {upto}"  # noqa: S608 a mark or a number
+    found = f"SELECT seq FROM shadow WHERE recorded_at <= {upto} AND {within}"  # noqa: S608 constants
     return f"{found} GROUP BY seq HAVING sum(step) > 0" if shown_again else found
 
 

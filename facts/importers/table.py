@@ -31,7 +31,8 @@ class ImportReport:
     """What an import did.
 
     ``rows`` read, ``events`` made of them, and how many of these (and of the broken rows) were
-    ``accepted``, were a ``duplicate`` or went to quarantine; ``reasons`` counts why.
+    ``accepted``, were a ``duplicate`` or went to quarantine; ``reasons`` counts why, and which
+    duplicates have other content than what is known.
     """
 
     rows: int = 0
@@ -48,6 +49,8 @@ class ImportReport:
                 self.accepted += 1
             elif receipt.status == "duplicate":
                 self.duplicate += 1
+                if receipt.reason is not None:
+                    self.reasons[receipt.reason] += 1
             else:
                 self.quarantined += 1
                 self.reasons[receipt.reason or ""] += 1

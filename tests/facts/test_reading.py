@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from facts import Interval, QueryError, Store
@@ -154,3 +155,62 @@ def test_entities_and_attributes_are_listed(posts: Store) -> None:
     assert reader.entities(as_of=START + HOUR / 2) == ["post:1", "post:2"]
     assert "odd_name" in reader.attributes()
     assert reader.first_recorded() == START
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [{}, {"attribute": "likes"}, {"attribute": ["odd"]}, {"entity": "post:3"}, {"as_of": START}],
+)
+def test_pages_together_are_what_is_read_at_once(
+    store: Store, clock: Clock, conditions: dict[str, object]
+) -> None:
+    store.record([event(str(i), f"post:{i % 7}", likes=i, shares=i) for i in range(60)])
+    clock.ahead(hours=1)
+    store.record([event(f"o{i}", "post:3", odd=i) for i in range(3)])
+    store.record([event(f"c{i}", likes=9, op="correct", refers=("app", str(i))) for i in range(20)])
+    store.record([event(f"r{i}", op="retract", refers=("app", f"c{i}")) for i in range(0, 20, 2)])
+    reader = store.reader()
+    whole = reader.facts(**conditions)  # type: ignore[arg-type]
+    for size in (1, 7, 1000):
+        parts, after = [], 0
+        while (part := reader.page(after, size, **conditions)).num_rows:  # type: ignore[arg-type]
+            assert part.num_rows <= size
+            parts.append(part)
+            after = part.column("seq")[-1].as_py()
+        assert pa.concat_tables(parts).combine_chunks().equals(whole.combine_chunks())
+    assert reader.page(10**9, 5).num_rows == 0
+
+
+def test_quarantine_is_read_in_pages(store: Store) -> None:
+    for i in range(5):
+        store.quarantine(bytes([i]), "odd")
+    store.release(2, [])
+    reader = store.reader()
+    first = reader.quarantined(limit=2)
+    assert [row["seq"] for row in first] == [1, 3]
+    assert [row["seq"] for row in reader.quarantined(after=3, limit=9)] == [4, 5]
+
+
+@pytest.mark.slowish
+def test_a_page_of_a_large_log_takes_little_memory(store: Store) -> None:
+    count = 1_000_000
+    us = 1_767_225_600_000_000
+    table = pa.table(
+        {
+            "source": pa.repeat("/app", count),
+            "id": pa.array(range(count)).cast(pa.string()),
+            "entity": pa.repeat("post:1", count),
+            "attribute": pa.repeat("likes", count),
+            "num": pa.array(range(count)).cast(pa.float64()),
+            "valid_from": pa.repeat(pa.scalar(us, pa.timestamp("us", "UTC")), count),
+        }
+    )
+    store.load(table)
+    reader = store.reader()
+    before = pa.total_allocated_bytes()
+    for after in (0, count // 2, count - 200):
+        for conditions in ({}, {"attribute": "likes"}, {"entity": "post:1"}):
+            page = reader.page(after, 100, **conditions)  # type: ignore[arg-type]
+            assert page.column("num").to_pylist() == list(range(after, after + 100))
+            assert page.nbytes < 100_000
+    assert pa.total_allocated_bytes() - before < 1_000_000
