@@ -3,20 +3,21 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from api.asking import arguments
-from api.errors import BeyondError, RequestError
-from api.schemas import CompareRequest, FormulaRequest, QuestionRequest
+from api.errors import BeyondError
+from api.schemas import CompareRequest, FormulaCompareRequest, FormulaRequest, QuestionRequest
+from worlds.adhoc import NAME, Adhoc
 from worlds.answer import Answer
 from worlds.ask import Answerer
 from worlds.core.decide import Decision
 from worlds.core.explain import Explanation
 from worlds.core.newsvendor import Provision
-from worlds.scenario_runs import ScenarioComparison, compare_scenarios
+from worlds.scenario_runs import Asks, ScenarioComparison, compare_scenarios
 from worlds.scenarios import Scenario, ScenarioStore
 from worlds.why import Why, why
 
@@ -70,14 +71,7 @@ def respond(
         What cannot be asked, and what would be right.
     """
     if isinstance(wanted, FormulaRequest):
-        answer = answerer.query(
-            wanted.formula,
-            unit=wanted.unit,
-            conditions=tuple(wanted.conditions),
-            error=wanted.error,
-            seconds=wanted.deadline,
-            **arguments(wanted),
-        )
+        answer = adhoc(wanted).on(answerer).ask(NAME, **arguments(wanted))
     else:
         answer = answerer.ask(name or answerer.domain.questions[0].name, **arguments(wanted))
     explanation = answer.explain(acts_at=wanted.acts_at) if wanted.explain else None
@@ -87,29 +81,38 @@ def respond(
 
 
 def changed(then: Answerer, now: Answerer, answer: Answer, wanted: QuestionRequest) -> Why:
-    """Say why an answer changed.
-
-    Raises
-    ------
-    RequestError
-        If it answers a formula.
-    """
-    if isinstance(wanted, FormulaRequest):
-        wrong = "only questions of the domain are followed through time, not formulas"
-        raise RequestError("since cannot be used here", [("since", wrong)])
+    """Say why an answer changed."""
     taken = answer.assumptions
     where = {category: str(label) for category, label in taken["where"].items()}
     assumed = Scenario("as asked", taken["given"], taken["do"], where)
     statistic = "mean" if wanted.threshold is None else "prob"
-    name = answer.question.name
-    both = (assumed, assumed)
-    return why(then, now, name, both, statistic=statistic, threshold=wanted.threshold)
+    asked: str | Adhoc = answer.question.name
+    if isinstance(wanted, FormulaRequest):  # one of at most 8 answers
+        asked = replace(adhoc(wanted), seconds=wanted.deadline / 8)
+    return why(
+        then,
+        now,
+        asked,
+        (assumed, assumed),
+        statistic=statistic,
+        threshold=wanted.threshold,
+        over=wanted.over,
+    )
+
+
+def adhoc(wanted: FormulaRequest | FormulaCompareRequest) -> Adhoc:
+    """Return the formula of a request with what belongs to it."""
+    return Adhoc(
+        wanted.formula, wanted.unit, tuple(wanted.conditions), wanted.error, wanted.deadline
+    )
 
 
 def compare(
-    answerer: Answerer, name: str, wanted: CompareRequest, stored: ScenarioStore
+    answerer: Answerer, name: str | None, wanted: CompareRequest, stored: ScenarioStore
 ) -> ScenarioComparison:
     """Compare scenarios, stored or part of the request, with the first of them.
+
+    They are asked the question of this name, or the formula of the request.
 
     Raises
     ------
@@ -124,9 +127,14 @@ def compare(
         else Scenario(one.name, one.given, one.do, one.where, one.text)
         for one in wanted.scenarios
     ]
-    asks = Hurried(answerer, time.monotonic() + COMPARE_SECONDS)
+    asked = adhoc(wanted).on(answerer) if isinstance(wanted, FormulaCompareRequest) else answerer
     return compare_scenarios(
-        asks, name, scenarios, coupling=wanted.coupling, threshold=wanted.threshold
+        Hurried(asked, time.monotonic() + COMPARE_SECONDS),
+        name or NAME,
+        scenarios,
+        coupling=wanted.coupling,
+        threshold=wanted.threshold,
+        over=wanted.over,
     )
 
 
@@ -134,7 +142,7 @@ def compare(
 class Hurried:
     """Answers questions until a time, so that no comparison runs for ever."""
 
-    answerer: Answerer
+    answerer: Asks
     until: float
     clock: Callable[[], float] = time.monotonic
 
@@ -146,6 +154,7 @@ class Hurried:
         do: Mapping[str, object] | None = None,
         where: Mapping[str, str] | None = None,
         threshold: float | str | None = None,
+        over: int = 1,
     ) -> Answer:
         """Answer a question.
 
@@ -160,7 +169,9 @@ class Hurried:
                 "scenarios, or give them fewer ranges"
             )
             raise BeyondError(msg)
-        return self.answerer.ask(name, given=given, do=do, where=where, threshold=threshold)
+        return self.answerer.ask(
+            name, given=given, do=do, where=where, threshold=threshold, over=over
+        )
 
 
 def checked[T: Reply | ScenarioComparison](work: Callable[[], T]) -> tuple[T, dict[str, Any]]:

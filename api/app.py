@@ -17,7 +17,7 @@ from api.desk import Desk
 from api.facts_desk import FactsDesk
 from api.learning import Learning
 from api.openapi import document
-from api.routes import facts, health, models, pages, predictions, questions, scenarios
+from api.routes import comparisons, facts, health, models, pages, predictions, questions, scenarios
 from api.service import Service, utc_now
 from api.serving import Serving
 from api.settings import Settings
@@ -86,6 +86,7 @@ def create_app(
         route_handlers=[
             *predictions.handlers(service),
             *questions.handlers(service),
+            *comparisons.handlers(service),
             *scenarios.handlers(service),
             *facts.handlers(service),
             *models.handlers(service),

@@ -16,6 +16,7 @@ class Past:
     """The models of older releases, a few of them in memory."""
 
     def __init__(self, service: Service) -> None:
+        self._service = service
         self._serving = service.serving
         self._kept: OrderedDict[str, Answerer] = OrderedDict()
         self._lock = Lock()
@@ -40,6 +41,17 @@ class Past:
             msg = f"nothing had been learned as of {moment.isoformat()}: {first}"
             raise TimeError(msg)
         return release
+
+    def models(self, wanted: str | None, current: Answerer) -> Answerer:
+        """Return the models in force at a time, `current` for the present one.
+
+        Raises
+        ------
+        TimeError
+            If the time lies in the future or before the first release.
+        """
+        release = self.find(wanted, self._service)
+        return self.answerer(release) if release else current
 
     def answerer(self, release: Release) -> Answerer:
         """Return the models of a release."""

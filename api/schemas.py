@@ -164,6 +164,8 @@ class CompareRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         As in a question.
     coupling
         What the answers have in common inside a world: ``same luck`` or ``independent``.
+    over
+        Number of periods whose total is compared.
     as_of
         Compare with what was known then.
     """
@@ -171,7 +173,28 @@ class CompareRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scenarios: Annotated[list[Name | NamedScenario], msgspec.Meta(min_length=1, max_length=20)]
     threshold: Limit = None
     coupling: Literal["same luck", "independent"] = "same luck"
+    over: Periods = 1
     as_of: str | None = None
+
+
+class FormulaCompareRequest(CompareRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Compare what a formula brings under scenarios; all else as in a comparison.
+
+    Parameters
+    ----------
+    formula, unit, conditions, error
+        As in a query.
+    deadline
+        Seconds for the answer to each scenario.
+    """
+
+    formula: Formula
+    unit: Name | None = None
+    conditions: Annotated[list[Formula], msgspec.Meta(max_length=20)] = msgspec.field(
+        default_factory=list
+    )
+    error: Tolerance = 1e-5
+    deadline: Deadline = 2.0
 
 
 def decode[T](decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -1,9 +1,9 @@
 """What an answer and a prediction carry, and their one JSON form for API, CLI and notebook."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
@@ -158,7 +158,12 @@ class Answer:
     degraded: str | None
     notes: tuple[str, ...] = field(default=())
     groups: Groups | None = None
-    periods: Periods | None = None
+    split: Callable[[], Periods | str] | None = field(default=None, repr=False)
+
+    @cached_property
+    def periods(self) -> Periods | str | None:
+        """Every period of a horizon, or why they cannot be told apart; None for a single one."""
+        return self.split() if self.split is not None else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: plain numbers, texts and lists."""
@@ -172,7 +177,7 @@ class Answer:
             "release": release.id if release else None,
             "simulated": bool(release and release.simulated),
             "degraded": self.degraded,
-            "notes": list(self.notes),
+            "notes": [*self.notes, *([self.periods] if isinstance(self.periods, str) else [])],
             "assumptions": {name: dict(value) for name, value in self.assumptions.items()},
             "worlds": [self._world(index) for index in range(len(outcome.worlds))],
             **summary(outcome, self.levels, self.threshold),
@@ -190,7 +195,7 @@ class Answer:
             ],
             "sentence": self.sentence(),
             **({} if self.groups is None else {"groups": self.groups.to_dict()}),
-            **({} if self.periods is None else {"periods": self.periods.to_dict()}),
+            **({"periods": self.periods.to_dict()} if isinstance(self.periods, Periods) else {}),
         }
 
     def _world(self, index: int) -> dict[str, Any]:

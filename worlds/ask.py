@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from worlds.core.questions import Assumptions, Comparison, Expression, Question
 from worlds.domain import Domain
 from worlds.errors import QuestionError, SnapshotError, UnknownNameError
 from worlds.groups import Splitting, split
-from worlds.periods import Periods, periods
+from worlds.periods import periods
 from worlds.publish import Release, SnapshotStore
 
 DEFAULT = "default"
@@ -195,7 +195,8 @@ class Answerer:
         UnknownNameError, QuestionError, ImpossibleError
             What cannot be asked, and what would be right.
         """
-        effort = Effort.within(seconds, error)
+        parts = (2 if over > 1 else 1) + (1 if by is not None else 0)
+        effort = Effort.within(None if seconds is None else seconds / parts, error)
         known = self.domain.units()
         for text in (formula, *conditions):
             check_names(text, known)
@@ -226,13 +227,11 @@ class Answerer:
         assume = Assumptions.parse(question, given, do, where)
         limit = question.threshold if threshold is None else threshold
         compared = None if limit is None else Comparison.parse(limit, ">")
-        parts = (2 if over > 1 else 1) + (1 if by is not None else 0)
-        first = effort.share(parts) if effort else None
-        outcome = evaluate(question, self.beliefs(question, where, over), assume, effort=first)
+        again = effort.again() if effort else lambda: None
+        outcome = evaluate(question, self.beliefs(question, where, over), assume, effort=effort)
         question = replace(question, unit=question.unit or outcome.unit)
-        wanted = Splitting(question, assume, over, tuple(levels), compared, effort)
+        wanted = Splitting(question, assume, over, tuple(levels), compared, again)
         groups = None if by is None else split(self, wanted, by)
-        found = periods(self, wanted) if over > 1 else None
         return Answer(
             question=question,
             outcome=outcome,
@@ -244,9 +243,9 @@ class Answerer:
             models=tuple(use for use in self.versions if use.quantity in question.formula.names()),
             release=self.release,
             degraded=self.degraded,
-            notes=(*self._aged(), *self._unseen(where), *_joint(over, found)),
+            notes=(*self._aged(), *self._unseen(where), *_joint(over)),
             groups=groups,
-            periods=None if isinstance(found, str) else found,
+            split=partial(periods, self, wanted) if over > 1 else None,
         )
 
     def beliefs(self, question: Question, where: Mapping[str, str], over: int = 1) -> Beliefs:
@@ -384,11 +383,10 @@ def _total(form: CountForm, where: Mapping[str, str], over: int) -> Count:
     return PathTotal.of([one for one in periods if isinstance(one, CountMixture)])
 
 
-def _joint(over: int, found: Periods | str | None) -> list[str]:
+def _joint(over: int) -> list[str]:
     if over == 1:
         return []
-    said = [f"{over} periods together: they share one level, their noise is independent"]
-    return [*said, found] if isinstance(found, str) else said
+    return [f"{over} periods together: they share one level, their noise is independent"]
 
 
 def _usable(

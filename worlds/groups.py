@@ -7,7 +7,7 @@ How probable it is that a group is the largest, and how groups move together, is
 draws, with their error.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -126,7 +126,7 @@ class Splitting:
     over: int = 1
     levels: tuple[float, ...] = (0.9,)
     threshold: Comparison | None = None
-    effort: Effort | None = None
+    effort: Callable[[], Effort | None] = field(default=lambda: None, repr=False)
 
 
 def split(answerer: "Answerer", wanted: Splitting, by: str) -> Groups:
@@ -155,6 +155,7 @@ def split(answerer: "Answerer", wanted: Splitting, by: str) -> Groups:
     where = wanted.assume.where
     beliefs = answerer.beliefs(wanted.question, where, wanted.over)
     whole = assumed(formula.names(), beliefs, wanted.assume)
+    effort = wanted.effort()
     rows: list[Group] = []
     tables = []
     for label in labels:
@@ -166,8 +167,8 @@ def split(answerer: "Answerer", wanted: Splitting, by: str) -> Groups:
             else assumed([name], beliefs, wanted.assume)[name]
             for name in formula.names()
         }
-        effort = wanted.effort.share(len(labels) - len(rows)) if wanted.effort else None
-        outcome = evaluate(wanted.question, table, effort=effort)
+        mine_of_it = effort.share(len(labels) - len(rows)) if effort else None
+        outcome = evaluate(wanted.question, table, effort=mine_of_it)
         rows.append(Group(label, _expected_share(answerer, category, label), outcome))
         tables.append(table)
     joint = _joint(answerer, wanted.question, whole, tables, (category, labels))

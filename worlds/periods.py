@@ -111,13 +111,14 @@ def periods(answerer: "Answerer", wanted: Splitting) -> Periods | str:
     formula = wanted.question.formula
     if isinstance(formula, Expression) and formula.conditions:
         return "conditions that are formulas speak of the total: the periods are not split"
+    effort = wanted.effort()
     try:
         paths = _paths(answerer, wanted)
         rows = []
         for step in range(wanted.over):
             beliefs = _beliefs(answerer, wanted, paths, step)
-            effort = wanted.effort.share(wanted.over - step) if wanted.effort else None
-            outcome = evaluate(wanted.question, beliefs, effort=effort)
+            mine = effort.share(wanted.over - step) if effort else None
+            outcome = evaluate(wanted.question, beliefs, effort=mine)
             start = answerer.start + step * answerer.domain.step
             rows.append(Period(start, start + answerer.domain.step, outcome))
     except QuestionError as error:

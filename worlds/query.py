@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from worlds.adhoc import NAME, Adhoc
 from worlds.answer import Answer, Prediction
 from worlds.ask import PATIENCE, Answerer
 from worlds.core.compare import Compared, compare
@@ -93,11 +94,22 @@ class Worlds:
         return ScenarioStore(self.store.root.parent / "scenarios")
 
     def compare(
-        self, question: str, scenarios: Sequence[Scenario | str], *, coupling: str = "same luck"
+        self,
+        question: str | Adhoc,
+        scenarios: Sequence[Scenario | str],
+        *,
+        coupling: str = "same luck",
+        over: int = 1,
     ) -> ScenarioComparison:
-        """Compare scenarios or their names with the first; a single one with `BASELINE`."""
+        """Compare scenarios or their names with the first; a single one with `BASELINE`.
+
+        The question is the name of one, or a formula (`worlds.adhoc.Adhoc`).
+        """
         chosen = [self.scenarios.find(one) if isinstance(one, str) else one for one in scenarios]
-        return compare_scenarios(self.answerer(), question, chosen, coupling=coupling)
+        answerer = self.answerer()
+        asks = question.on(answerer) if isinstance(question, Adhoc) else answerer
+        name = NAME if isinstance(question, Adhoc) else question
+        return compare_scenarios(asks, name, chosen, coupling=coupling, over=over)
 
     def predict(self, draft: Mapping[str, object], **options: Any) -> Prediction:
         """Predict what one thing brings (see `Answerer.predict`)."""
@@ -185,10 +197,10 @@ class Query:
                 **self._options,
             )
         if find_ranges(self._do):
-            if self._over > 1 or self._by is not None:
-                msg = "ranges of interventions are asked of one period: leave out over, by"
+            if self._by is not None:
+                msg = "ranges of interventions are asked of all groups together: leave out by"
                 raise QuestionError(msg)
-            return run(answerer, self.question, self.scenario("the query")).answer
+            return run(answerer, self.question, self.scenario("the query"), over=self._over).answer
         return answerer.ask(
             self.question,
             given=self._given,
@@ -219,11 +231,11 @@ class Query:
         QuestionError
             If only one period was asked for, or they cannot be told apart.
         """
-        if self.answer.periods is None:
-            said = "; ".join(self.answer.notes[-1:]) if self._over > 1 else "over(6).periods()"
-            msg = f"there are no periods to tell apart: {said}"
+        found = self.answer.periods
+        if not isinstance(found, Periods):
+            msg = f"there are no periods to tell apart: {found or 'over(6).periods()'}"
             raise QuestionError(msg)
-        return self.answer.periods
+        return found
 
     def worlds(self) -> tuple[World, ...]:
         """Return the possible worlds, most probable first."""
@@ -296,12 +308,21 @@ class Query:
         self, other: "Query", statistic: str = "mean", threshold: str | float | None = None
     ) -> Why:
         """Return why another plan for the same question (as of, assumptions) differs."""
-        if other.question != self.question or self._formula is not None:
-            msg = f"two answers to one question are needed; got {self.question}, {other.question}"
+        mine, theirs = self._asked, other._asked
+        if mine != theirs or self._over != other._over:
+            msg = f"two answers to one question are needed; got {mine}, {theirs}"
             raise QuestionError(msg)
         first, second = (one.worlds_of.answerer(one._as_of) for one in (self, other))
         both = self.scenario("this"), other.scenario("other")
-        return why(first, second, self.question, both, statistic=statistic, threshold=threshold)
+        return why(
+            first, second, mine, both, statistic=statistic, threshold=threshold, over=self._over
+        )
+
+    @property
+    def _asked(self) -> str | Adhoc:
+        if self._formula is None:
+            return self.question
+        return Adhoc(self._formula, conditions=self._conditions, **self._options)
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """Return draws."""

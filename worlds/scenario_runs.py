@@ -37,6 +37,7 @@ class Asks(Protocol):
         do: Mapping[str, object] | None = None,
         where: Mapping[str, str] | None = None,
         threshold: float | str | None = None,
+        over: int = 1,
     ) -> Answer:
         """Answer a question."""
         ...
@@ -96,6 +97,7 @@ def run(
     scenario: Scenario,
     *,
     threshold: float | str | None = None,
+    over: int = 1,
 ) -> Run:
     """Ask a question under a scenario.
 
@@ -109,8 +111,8 @@ def run(
         What is assumed; ranges in `do` become a mixture over nodes of their priors. Nodes are
         doubled until cumulative probabilities change by less than 1e-3, at most 256 points; the
         last change is the stated error.
-    threshold
-        As a question takes it.
+    threshold, over
+        As a question takes them.
     """
     ranges = find_ranges(scenario.do)
     if not ranges:
@@ -120,6 +122,7 @@ def run(
             do=scenario.do,
             where=scenario.where,
             threshold=threshold,
+            over=over,
         )
         return Run(scenario, answer)
 
@@ -132,6 +135,7 @@ def run(
             do={**scenario.do, **fixed},
             where=scenario.where,
             threshold=threshold,
+            over=over,
         )
 
     nodes, error = _refined(ranges, at)
@@ -264,6 +268,7 @@ def compare_scenarios(
     *,
     coupling: str = "same luck",
     threshold: float | str | None = None,
+    over: int = 1,
 ) -> ScenarioComparison:
     """Compare scenarios with the first of them, on common worlds.
 
@@ -277,8 +282,8 @@ def compare_scenarios(
         At least one; a single one is compared with `BASELINE`.
     coupling
         What answers have in common inside a world (see `worlds.core.compare`).
-    threshold
-        As a question takes it.
+    threshold, over
+        As a question takes them.
 
     Raises
     ------
@@ -289,7 +294,7 @@ def compare_scenarios(
         msg = f"compare takes 1 to 20 scenarios; got {len(scenarios)}"
         raise QuestionError(msg)
     chosen = [BASELINE, *scenarios] if len(scenarios) == 1 else list(scenarios)
-    runs = tuple(run(asks, question, each, threshold=threshold) for each in chosen)
+    runs = tuple(run(asks, question, each, threshold=threshold, over=over) for each in chosen)
     first = runs[0]
     compared = tuple(
         compare(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from worlds.adhoc import NAME, Adhoc
 from worlds.answer import Answer
 from worlds.ask import Answerer, Loaded
 from worlds.core.estimate import Estimate
@@ -77,12 +78,13 @@ class Why:
 def why(
     first: Answerer,
     second: Answerer,
-    question: str,
+    question: str | Adhoc,
     scenarios: tuple[Scenario, Scenario] = (BASELINE, BASELINE),
     *,
     statistic: str = "mean",
     threshold: float | str | None = None,
     level: float = 0.5,
+    over: int = 1,
 ) -> Why:
     """Split the difference of two answers over what differs between them.
 
@@ -91,7 +93,7 @@ def why(
     first, second
         What answered; of another as-of, or with other models or weights.
     question
-        Name of the question.
+        Name of the question, or a formula.
     scenarios
         What was assumed by the first and by the second.
     statistic
@@ -100,6 +102,8 @@ def why(
         As a question takes it; its own where left out.
     level
         Level of the quantile.
+    over
+        Number of periods whose total is asked.
 
     Raises
     ------
@@ -109,7 +113,14 @@ def why(
     if statistic not in {"mean", "prob", "quantile"}:
         msg = f"statistic must be mean, prob or quantile; got {statistic!r}"
         raise QuestionError(msg)
-    names = first.domain.question(question).formula.names()
+    named = isinstance(question, str)
+    names = (
+        first.domain.question(question).formula.names()
+        if isinstance(question, str)
+        else question.names(first.domain)
+    )
+    label = question if isinstance(question, str) else NAME
+    units: list[str] = []
     causes = _causes(first, second, names, *scenarios)
 
     @cache
@@ -117,7 +128,9 @@ def why(
         taken = {causes[i] for i in members}
         answerer = _hybrid(first, second, names, taken)
         scenario = _assumed(*scenarios, taken)
-        answer = run(answerer, question, scenario, threshold=threshold).answer
+        asks = answerer if isinstance(question, str) else question.on(answerer)
+        answer = run(asks, label, scenario, threshold=threshold, over=over).answer
+        units.append(answer.question.unit)
         return _read(answer, statistic, level)
 
     split = shapley(len(causes), number)
@@ -126,10 +139,10 @@ def why(
         Cause(name, change, error)
         for name, change, error in zip(causes, split.values, split.errors, strict=True)
     ]
-    said = _label(first, question, statistic, threshold, level)
+    own = first.domain.question(label).threshold if named and threshold is None else threshold
     return Why(
-        said,
-        first.domain.question(question).unit,
+        _label(own, statistic, level),
+        units[0],
         float(before),
         float(after),
         tuple(sorted(rows, key=lambda row: -abs(row.change))),
@@ -215,12 +228,9 @@ def _limit(threshold: Comparison | None, question: str) -> Comparison:
     return threshold
 
 
-def _label(
-    answerer: Answerer, question: str, statistic: str, threshold: float | str | None, level: float
-) -> str:
+def _label(threshold: float | str | None, statistic: str, level: float) -> str:
     if statistic == "mean":
         return "mean"
     if statistic == "quantile":
         return f"{100 * level:g}% quantile"
-    own = answerer.domain.question(question).threshold if threshold is None else threshold
-    return f"P({Comparison.parse(own, '>')})" if own is not None else "P"
+    return f"P({Comparison.parse(threshold, '>')})" if threshold is not None else "P"

@@ -14,7 +14,7 @@ from api.cli.ask import answerer
 from api.cli.show import out
 from api.errors import RequestError
 from api.scenarios import remove, save, store_of
-from api.schemas import CompareRequest
+from api.schemas import CompareRequest, FormulaCompareRequest
 from worlds.domain import Domain
 from worlds.scenarios import Scenario, ScenarioStore
 
@@ -89,6 +89,9 @@ def remove_command(name: str, as_json: bool, var: str | None, domain: str | None
 @command.command("compare", epilog=COMPARE)
 @click.argument("names", nargs=-1, required=True)
 @click.option("--question", help="What to ask. [default: the first question of the domain]")
+@click.option("--formula", metavar="TEXT", help="Ask this instead of a question.")
+@click.option("--unit", metavar="TEXT", help="Unit of the formula. [default: found]")
+@click.option("--over", type=int, default=1, help="Number of periods whose total is compared.")
 @click.option("--threshold", metavar="NUMBER", help='1000 or "> 1000".')
 @click.option("--coupling", type=click.Choice(["same luck", "independent"]), default="same luck")
 @click.option("--as-of", metavar="TIME", help="Compare with what was known then.")
@@ -96,6 +99,8 @@ def remove_command(name: str, as_json: bool, var: str | None, domain: str | None
 def compare_command(
     names: tuple[str, ...],
     question: str | None,
+    formula: str | None,
+    unit: str | None,
     as_json: bool,
     var: str | None,
     domain: str | None,
@@ -104,9 +109,15 @@ def compare_command(
     """Compare NAMES with the first; a single one with things as they are."""
     chosen = common.settings(var=var, domain=domain)
     known = common.find_domain(chosen)
-    asked = known.question(question or known.questions[0].name).name
+    if question is not None and formula is not None:
+        raise RequestError(f"ask {question!r} or --formula, not both")
+    if unit is not None and formula is None:
+        raise RequestError("--unit needs --formula")
+    asked = None if formula else known.question(question or known.questions[0].name).name
+    kind = FormulaCompareRequest if formula else CompareRequest
+    own = {"formula": formula, "unit": unit} if formula else {}
     try:
-        wanted = msgspec.convert({"scenarios": list(names), **more}, CompareRequest)
+        wanted = msgspec.convert({"scenarios": list(names), **own, **more}, kind)
     except msgspec.ValidationError as error:
         raise RequestError(f"the comparison cannot be read: {error}") from None
     models = answerer(chosen, known, wanted.as_of)

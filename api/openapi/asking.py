@@ -12,6 +12,7 @@ def asking(domain: Domain) -> Json:
         "/v1/questions/{question}": {"get": _ask(domain), "post": _ask_with_body(domain)},
         "/v1/questions/{question}/compare": {"post": _compare(domain)},
         "/v1/query": {"post": _query(domain)},
+        "/v1/query/compare": {"post": _compare_query(domain)},
         "/v1/scenarios": {"get": _scenarios()},
         "/v1/scenarios/{scenario}": {
             "get": _scenario("scenario", "A scenario. By its name or its id."),
@@ -144,6 +145,26 @@ def _compare(domain: Domain) -> Json:
                         "with now": {"value": {"scenarios": [one], "threshold": 1000}},
                         "two": {"value": {"scenarios": [other, one]}},
                     },
+                }
+            }
+        ),
+    )
+
+
+def _compare_query(domain: Domain) -> Json:
+    count, size = domain.quantity("count").name, domain.quantity("size").name
+    one = {"name": "growth", "do": {count: {"times": [1.2, 2]}}}
+    money = {"formula": f"sum({size}, {count}) * 0.02", "unit": "EUR", "scenarios": [one]}
+    return operation(
+        "compare_query",
+        "scenarios",
+        "Compare scenarios of a formula. As with a question of the domain.",
+        responses(200, "Comparison", *BODY, 404, 422, 503),
+        requestBody=body(
+            {
+                JSON: {
+                    "schema": ref("FormulaCompareRequest"),
+                    "examples": {"money": {"value": money}},
                 }
             }
         ),

@@ -8,6 +8,7 @@ import msgspec
 from api.learning import Run
 from api.schemas import (
     CompareRequest,
+    FormulaCompareRequest,
     FormulaRequest,
     PredictionRequest,
     QuestionRequest,
@@ -135,6 +136,7 @@ def components(domain: Domain, batch_limit: int) -> Json:
     _, found = msgspec.json.schema_components(
         [
             *(PredictionRequest, QuestionRequest, FormulaRequest, CompareRequest, ScenarioRequest),
+            FormulaCompareRequest,
             *(Prediction, ModelUse, Receipt, Run),
         ],
         ref_template=REF,
@@ -162,7 +164,7 @@ def _describe_requests(made: Json, domain: Domain, batch_limit: int) -> None:
     wanted["drafts"] = {**array(ref("Draft")), "minItems": 1, "maxItems": batch_limit}
     wanted["at"] = MAYBE_TIME
     made["PredictionRequest"]["oneOf"] = [{"required": ["draft"]}, {"required": ["drafts"]}]
-    for name in ("QuestionRequest", "FormulaRequest", "CompareRequest"):
+    for name in ("QuestionRequest", "FormulaRequest", "CompareRequest", "FormulaCompareRequest"):
         made[name]["properties"] |= {"as_of": MAYBE_TIME, "threshold": THRESHOLD}
     for name in ("QuestionRequest", "FormulaRequest"):
         made[name]["properties"]["since"] = MAYBE_TIME

@@ -1,4 +1,4 @@
-"""Questions and formulas: answered across the possible worlds, explained, decided, compared."""
+"""Questions and formulas: answered across the possible worlds, explained, decided."""
 
 from typing import Any
 
@@ -8,23 +8,20 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
-from api.answering import checked, compare, respond
+from api.answering import checked, respond
 from api.asking import from_pairs
 from api.describe import catalogue
 from api.past import Past
 from api.routes.query import check_query, whole
 from api.routes.replies import json_bytes, read
-from api.scenarios import store_of
-from api.schemas import CompareRequest, FormulaRequest, QuestionRequest
+from api.schemas import FormulaRequest, QuestionRequest
 from api.service import Service
-from worlds.ask import Answerer
 
 QUERY = ("threshold", "level", "given", "do", "where", "over", "by", "as_of")
 MOST_PERIODS = 1000
 
 _decoder = msgspec.json.Decoder(QuestionRequest)
 _formula_decoder = msgspec.json.Decoder(FormulaRequest)
-_compare_decoder = msgspec.json.Decoder(CompareRequest)
 _canonical = msgspec.json.Encoder(order="deterministic")
 
 
@@ -32,18 +29,13 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     """Return the handlers."""
     listed = msgspec.json.encode(catalogue(service.domain))
     past = Past(service)
-    stored = store_of(service.settings.root(service.domain.name))
-
-    def models(as_of: str | None, current: Answerer) -> Answerer:
-        release = past.find(as_of, service)
-        return past.answerer(release) if release else current
 
     async def reply(name: str | None, wanted: QuestionRequest) -> ASGIResponse:
         served = service.serving.current
 
         def compute() -> bytes:
-            chosen = models(wanted.as_of, served.answerer)
-            then = models(wanted.since, served.answerer) if wanted.since is not None else None
+            chosen = past.models(wanted.as_of, served.answerer)
+            then = past.models(wanted.since, served.answerer) if wanted.since is not None else None
             return msgspec.json.encode(checked(lambda: respond(chosen, name, wanted, then))[1])
 
         if (
@@ -74,22 +66,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         wanted = await read(request, _formula_decoder)
         return await reply(None, wanted)
 
-    @post("/v1/questions/{question:str}/compare", name="compare")
-    async def compare_scenarios(
-        request: Request[Any, Any, Any], question: FromPath[str]
-    ) -> ASGIResponse:
-        service.domain.question(question)
-        wanted = await read(request, _compare_decoder)
-        current = service.serving.current.answerer
-
-        def compute() -> bytes:
-            chosen = models(wanted.as_of, current)
-            found = checked(lambda: compare(chosen, question, wanted, stored))[1]
-            return msgspec.json.encode(found)
-
-        return json_bytes(await service.desk.run(compute))
-
-    return [questions, ask, ask_with_body, query, compare_scenarios]
+    return [questions, ask, ask_with_body, query]
 
 
 def from_query(request: Request[Any, Any, Any]) -> QuestionRequest:

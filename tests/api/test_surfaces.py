@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 from api.cli import worlds
 from tests.api.building import UNTIL, publish
 from tests.api.conftest import Client, client_of
+from worlds.adhoc import Adhoc
+from worlds.errors import QuestionError
 from worlds.query import Query, Worlds, open_worlds
 
 TOTAL = "sum(likes_per_pupdate, pupdates)"
@@ -115,7 +117,7 @@ def test_groups_and_periods(client: Client, var: Path, opened: Worlds) -> None:
     plan = opened.query(f"{TOTAL} * 0.02", unit="EUR").over(2).by("breed", "pug")
     assert plan.groups().to_dict()["rows"][0]["mean"] == by_http["groups"]["rows"][0]["mean"]
     paths = opened.ask("pupdates_next_hour").over(3)
-    assert "the largest of them" in run(var, *"ask pupdates_next_hour --over 3".split()).output
+    assert "the largest of them" in run(var, "ask", "pupdates_next_hour", "--over", "3").output
     assert paths.answer.to_dict()["periods"]["peak"]["mean"] > float(paths.mean()) / 3
 
 
@@ -136,6 +138,24 @@ def test_scenarios(client: Client, var: Path, opened: Worlds) -> None:
     assert "Removed growth" in run(var, "scenarios", "remove", "growth").output
     assert "unknown scenario" in run(var, "scenarios", "show", "growth", code=1).stderr
     assert "No scenario" in run(var, "scenarios", "list").output
+
+
+def test_scenarios_of_a_formula(client: Client, var: Path, opened: Worlds) -> None:
+    client.put("/v1/scenarios/twice", json={"do": {"pupdates": {"times": 2}}})
+    formula = f"{TOTAL} * 0.02"
+    body = {"formula": formula, "unit": "EUR", "scenarios": ["twice"], "over": 2}
+    by_http = client.post("/v1/query/compare", json=body).json()
+    line = ("scenarios", "compare", "twice", "--formula", formula, "--unit", "EUR", "--over", "2")
+    assert json.loads(run(var, *line, "--json").stdout) == by_http
+    asked = Adhoc(formula, "EUR", seconds=2.0)
+    assert as_json(opened.compare(asked, ["twice"], over=2).to_dict()) == by_http
+    means = [each["answer"]["mean"] for each in by_http["scenarios"]]
+    assert means[1] == pytest.approx(2 * means[0], rel=1e-4)
+    assert by_http["unit"] == "EUR"
+    both = ("scenarios", "compare", "twice", "--formula", "pupdates", "--question", "x")
+    assert "not both" in run(var, *both, code=1).stderr
+    bad = client.post("/v1/query/compare", json={**body, "formula": "2 *"})
+    assert (bad.status_code, bad.json()["place"]["column"]) == (400, 4)
 
 
 def test_explanations_and_decisions_for_people(var: Path) -> None:
@@ -193,9 +213,20 @@ def test_why_an_answer_changed(tmp_path: Path) -> None:
     with client_of(tmp_path) as client:
         url = "/v1/questions/likes_next_hour"
         by_http = client.post(url, json={"since": since}).json()
-        formula = client.post("/v1/query", json={"formula": "pupdates", "since": since})
+        body = {"formula": f"2 * {TOTAL}", "unit": "EUR", "since": since, "over": 2}
+        formula = client.post("/v1/query", json=body).json()
         early = client.post(url, json={"since": "2001-01-01T00:00:00Z"})
-    assert (formula.status_code, early.status_code) == (400, 422)
+    assert early.status_code == 422
+    parts = ("--formula", f"2 * {TOTAL}", "--unit", "EUR", "--over", "2", "--since", since)
+    assert json.loads(run(tmp_path, "ask", *parts, "--json").stdout) == formula
+    assert formula["change"]["unit"] == "EUR"
+    assert formula["change"]["second"] == pytest.approx(formula["mean"])
+    opened = open_worlds(tmp_path / "sniffable")
+    now = opened.query(f"2 * {TOTAL}", unit="EUR", seconds=5.0 / 8).over(2)
+    then = now.as_of(datetime.fromisoformat(since))
+    assert as_json(then.why(now).to_dict()) == formula["change"]
+    with pytest.raises(QuestionError, match="two answers to one question"):
+        then.why(now.over(1))
     change = by_http["change"]
     assert change["second"] == pytest.approx(by_http["mean"])
     assert sum(cause["change"] for cause in change["causes"]) == pytest.approx(change["difference"])

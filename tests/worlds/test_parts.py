@@ -10,6 +10,7 @@ from tests.worlds.example import DOMAIN, UNTIL, size_form
 from worlds.ask import Answerer, Loaded
 from worlds.core.forms import CountPath
 from worlds.errors import QuestionError, UnknownNameError
+from worlds.periods import Periods
 from worlds.query import Query, open_worlds
 
 SEEN = np.array([8.0, 12.0, 60.0])
@@ -123,7 +124,7 @@ def test_periods_and_their_largest_agree_with_histories(
     answerer: Answerer, drawn: np.ndarray
 ) -> None:
     answer = answerer.ask("posts_next_day", over=HORIZON)
-    assert answer.periods is not None
+    assert isinstance(answer.periods, Periods)
     numbers = drawn.sum(2)
     for h, row in enumerate(answer.periods.rows):
         for x in (0.0, 2.0, 5.0):
@@ -142,7 +143,7 @@ def test_periods_follow_what_is_given_of_their_total(
     answerer: Answerer, drawn: np.ndarray, condition: str
 ) -> None:
     answer = answerer.ask("posts_next_day", over=HORIZON, given={"posts": condition})
-    assert answer.periods is not None
+    assert isinstance(answer.periods, Periods)
     numbers = drawn.sum(2)
     total = numbers.sum(1)
     holds = {">= 14": total >= 14, "< 6": total < 6, ">= 8 and <= 10": (total >= 8) & (total <= 10)}
@@ -155,7 +156,7 @@ def test_periods_follow_what_is_given_of_their_total(
 
 def test_a_fixed_total_is_spread_over_its_periods(answerer: Answerer) -> None:
     answer = answerer.ask("posts_next_day", over=HORIZON, do={"posts": 12})
-    assert answer.periods is not None
+    assert isinstance(answer.periods, Periods)
     means = [float(row.outcome.mean()) for row in answer.periods.rows]
     assert sum(means) == pytest.approx(12, rel=1e-8)
     assert means[2] > means[0] > means[3]
@@ -163,7 +164,7 @@ def test_a_fixed_total_is_spread_over_its_periods(answerer: Answerer) -> None:
 
 def test_likes_of_periods_sum_to_their_total(answerer: Answerer) -> None:
     answer = answerer.ask("likes_next_day", over=3, do={"posts": {"times": 2}})
-    assert answer.periods is not None
+    assert isinstance(answer.periods, Periods)
     paths = answer.periods.paths(np.random.default_rng(2), N)
     total = paths.sum(0)
     for p in (0.25, 0.5, 0.9, 0.98):
@@ -175,7 +176,7 @@ def test_formulas_have_groups_and_periods(answerer: Answerer) -> None:
     answer = answerer.query("sum(likes_per_post, posts) * 0.5", over=2, by="breed=pug")
     named = answerer.ask("likes_next_day", over=2, by="breed=pug")
     assert answer.groups is not None
-    assert answer.periods is not None
+    assert isinstance(answer.periods, Periods)
     assert named.groups is not None
     mean = float(named.groups.rows[0].outcome.mean())
     assert float(answer.groups.rows[0].outcome.mean()) == pytest.approx(mean / 2, rel=1e-4)
@@ -184,8 +185,8 @@ def test_formulas_have_groups_and_periods(answerer: Answerer) -> None:
     with pytest.raises(QuestionError, match="cannot be drawn together"):
         answer.groups.draws(np.random.default_rng(0), 3)
     told = answerer.query("posts", over=2, conditions=["posts > 3"])
-    assert told.periods is None
-    assert "periods are not split" in told.notes[-1]
+    assert "periods are not split" in str(told.periods)
+    assert "periods are not split" in told.to_dict()["notes"][-1]
 
 
 def test_what_makes_no_groups_is_refused(answerer: Answerer) -> None:

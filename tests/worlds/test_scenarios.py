@@ -55,6 +55,7 @@ class Light:
         do: Mapping[str, object] | None = None,
         where: Mapping[str, str] | None = None,
         threshold: float | str | None = None,
+        over: int = 1,  # noqa: ARG002 - one protocol
     ) -> Answer:
         return Answer(
             question=LIKES,

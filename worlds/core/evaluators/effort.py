@@ -50,6 +50,13 @@ class Effort:
         now = self.clock()
         return replace(self, until=now + max(self.until - now, 0.0) / max(parts, 1))
 
+    def again(self) -> Callable[[], "Effort"]:
+        """Return what makes an effort as long as what is left of this one, whenever it begins."""
+        if self.until is None:
+            return lambda: self
+        seconds = max(self.until - self.clock(), 1e-3)
+        return lambda: replace(self, until=self.clock() + seconds)
+
     @property
     def over(self) -> bool:
         """Whether the time is up."""
