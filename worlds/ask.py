@@ -22,6 +22,7 @@ from worlds.errors import QuestionError, SnapshotError, UnknownNameError
 from worlds.groups import Splitting, split
 from worlds.periods import periods
 from worlds.publish import Release, SnapshotStore
+from worlds.segments import SegmentModels
 
 DEFAULT = "default"
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -55,6 +56,10 @@ class Answerer:
         Quantity to model to what was loaded. A quantity without any has the `default` model.
     trouble
         Why models are missing: these answers are degraded.
+    notes
+        What every answer says besides.
+    segments
+        Models of parts of the things, read when they are asked for.
     """
 
     domain: Domain
@@ -62,6 +67,7 @@ class Answerer:
     models: Mapping[str, Mapping[str, Loaded]]
     trouble: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    segments: SegmentModels | None = None
 
     @classmethod
     def load(cls, domain: Domain, store: SnapshotStore, release: Release | None) -> "Answerer":
@@ -86,7 +92,27 @@ class Answerer:
             models[quantity.name] = _rescale(loaded) or _defaults(domain, quantity.role, release)
             if release and not loaded:
                 trouble.append(f"{quantity.name}: no usable model; the default belief answers")
-        return cls(domain, release, models, tuple(trouble))
+        return cls(domain, release, models, tuple(trouble), {}, _segments(domain, store, release))
+
+    def of_segment(self, where: Mapping[str, str]) -> "Answerer":
+        """Return what answers under a restriction: a segment's own models, where it has any.
+
+        The models of everything, thinned by the share of the label, answer the quantities (and
+        the segments) for which the segment's own were not better on its past.
+        """
+        found = self.segments.find(where) if self.segments is not None and where else None
+        if found is None:
+            return self
+        own = {
+            quantity: {model: Loaded(*one) for model, one in models.items()}
+            for quantity, models in found.own.items()
+        }
+        return replace(
+            self,
+            models={**self.models, **own},
+            trouble=(*self.trouble, *found.trouble),
+            notes={"segment": found.note} if found.note else {},
+        )
 
     def prepare(self) -> "Answerer":
         """Compute what would make the first prediction slow; return self."""
@@ -228,7 +254,8 @@ class Answerer:
         limit = question.threshold if threshold is None else threshold
         compared = None if limit is None else Comparison.parse(limit, ">")
         again = effort.again() if effort else lambda: None
-        outcome = evaluate(question, self.beliefs(question, where, over), assume, effort=effort)
+        mine = self.of_segment(where) if by is None else self
+        outcome = evaluate(question, mine.beliefs(question, where, over), assume, effort=effort)
         question = replace(question, unit=question.unit or outcome.unit)
         wanted = Splitting(question, assume, over, tuple(levels), compared, again)
         groups = None if by is None else split(self, wanted, by)
@@ -240,12 +267,12 @@ class Answerer:
             start=self.start,
             end=self.start + over * self.domain.step,
             assumptions={"given": dict(given or {}), "do": dict(do or {}), "where": where},
-            models=tuple(use for use in self.versions if use.quantity in question.formula.names()),
+            models=tuple(use for use in mine.versions if use.quantity in question.formula.names()),
             release=self.release,
-            degraded=self.degraded,
-            notes=(*self._aged(), *self._unseen(where), *_joint(over)),
+            degraded=mine.degraded,
+            notes=(*self._aged(), *mine.notes.values(), *self._unseen(where), *_joint(over)),
             groups=groups,
-            split=partial(periods, self, wanted) if over > 1 else None,
+            split=partial(periods, mine, wanted) if over > 1 else None,
         )
 
     def beliefs(self, question: Question, where: Mapping[str, str], over: int = 1) -> Beliefs:
@@ -405,6 +432,18 @@ def _usable(
         return form
     msg = f"its form {form.form!r} cannot serve a {role}"
     raise SnapshotError(msg)
+
+
+def _segments(
+    domain: Domain, store: SnapshotStore, release: Release | None
+) -> SegmentModels | None:
+    """Return the segments of a release; their models are read when they are asked for."""
+    if release is None or not release.segments:
+        return None
+    roles = {quantity.name: quantity.role for quantity in domain.quantities}
+    return SegmentModels(
+        release.segments, lambda name, snapshot: _usable(domain, roles[name], store, snapshot)
+    )
 
 
 def _rescale(loaded: Mapping[str, Loaded]) -> dict[str, Loaded]:

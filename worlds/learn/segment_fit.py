@@ -1,7 +1,7 @@
 """Fitting one segment: its own models against those of everything, on the same outcomes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -39,8 +39,11 @@ CHEAP = ("historical", "streaming")
 MANY = 400
 LEAST_WEIGHT = 0.05
 """Models of everything with less weight are left out of the comparison."""
-BETTER = 1.0
+BETTER = 2.0
 """Standard errors by which a segment's own models must have been better to be used."""
+
+CERTAIN = 1e9
+"""Things seen with the label for every one without: a share of one for all purposes."""
 
 type Weighted = tuple[tuple[float, Any], ...]
 
@@ -384,10 +387,18 @@ def _snapshot(
     return Snapshot(
         quantity=quantity.name,
         model=model.name,
-        form=fit.form,
+        form=_all_of_it(fit.form, part),
         provenance={**record, "segment": part.segment.name},
         checks=checks(fit, scores),
     )
+
+
+def _all_of_it(form: Any, part: Part) -> Any:
+    """Return a form of counts that knows: everything it counts carries the segment's label."""
+    if not isinstance(form, CountForm) or not hasattr(form, "shares"):
+        return form
+    sure = ((part.segment.label,), np.array([CERTAIN]))
+    return replace(form, shares={**form.shares, part.segment.category: sure})  # type: ignore[type-var]  # every form is a dataclass
 
 
 def _rounded(value: float) -> float:
