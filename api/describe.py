@@ -5,7 +5,7 @@ from typing import Any
 from worlds.ask import Answerer
 from worlds.domain import Domain
 from worlds.errors import SnapshotError
-from worlds.publish import SnapshotStore
+from worlds.publish import Release, SnapshotStore
 
 
 def catalogue(domain: Domain) -> dict[str, Any]:
@@ -46,6 +46,11 @@ def describe(answerer: Answerer, store: SnapshotStore) -> dict[str, Any]:
         "until": release.until.isoformat() if release else None,
         "simulated": bool(release and release.simulated),
         "degraded": answerer.degraded,
+        "published": release.created_at.isoformat() if release and release.created_at else None,
+        "change": dict(release.change) or None if release else None,
+        "pinned": {q: dict(m) for q, m in release.pinned.items()} if release else {},
+        "refused": {q: dict(m) for q, m in release.refused.items()} if release else {},
+        "segments": _segments(release) if release else {},
         "quantities": {
             quantity.name: {
                 "unit": quantity.unit,
@@ -59,6 +64,15 @@ def describe(answerer: Answerer, store: SnapshotStore) -> dict[str, Any]:
             }
             for quantity in answerer.domain.quantities
         },
+    }
+
+
+def _segments(release: Release) -> dict[str, list[str]]:
+    """Return the segments that have models of their own, with the quantities these answer."""
+    return {
+        name: used
+        for name, lines in release.segments.items()
+        if (used := [quantity for quantity, line in lines.items() if line.get("in_use")])
     }
 
 

@@ -160,6 +160,8 @@ def show_models(content: Mapping[str, Any]) -> None:
     """Print the models in force."""
     simulated = " (simulated facts)" if content["simulated"] else ""
     out.print(f"Release {content['release']} as of {content['as_of']}{simulated}")
+    if change := content["change"]:
+        out.print(f"{change['action']} by {change['by']} at {change['at']}: {change['reason']}")
     for quantity, found in content["quantities"].items():
         table = Table(title=f"{quantity} per {found['per']}", title_justify="left", box=None)
         for name in ("model", "weight", "snapshot", "checks"):
@@ -176,5 +178,7 @@ def show_models(content: Mapping[str, Any]) -> None:
         out.print(table)
         for model, reason in found["declined"].items():
             out.print(f"  {model} declined: {reason}")
+    if content["segments"]:
+        out.print(f"Segments with models of their own: {', '.join(content['segments'])}")
     if content["degraded"]:
         out.print(f"Degraded: {content['degraded']}.")

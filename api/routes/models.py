@@ -6,6 +6,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 from api.describe import describe
+from api.routes.health import age, staleness
 from api.routes.replies import json_bytes, json_reply
 from api.service import Service
 
@@ -17,12 +18,17 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     async def models() -> ASGIResponse:
         served = service.serving.current
         key = (served.serial, "models")
-        return json_bytes(
-            await service.desk.compute(
-                key,
-                lambda: msgspec.json.encode(describe(served.answerer, service.serving.store)),
-            )
+        known = await service.desk.compute(
+            key, lambda: msgspec.json.encode(describe(served.answerer, service.serving.store))
         )
+        # how old they are is another answer every time
+        said = {
+            "age_seconds": age(service),
+            "stale": staleness(service),
+            "learn_every": service.settings.learn_every,
+            "last_run": service.learning.last,
+        }
+        return json_bytes(known[:-1] + b',"learning":' + msgspec.json.encode(said) + b"}")
 
     @get("/v1/learn", name="learning")
     async def learning() -> ASGIResponse:

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -96,4 +97,5 @@ def test_the_command_line_of_learning() -> None:
     assert found[1:] == [
         *("-m", "worlds.learn", "--var", "var", "--domain", "sniffable"),
         *("--as-of", "2026-11-02T00:00:00+00:00", "--facts", "x.parquet", "--json"),
+        *("--parent", str(os.getpid())),
     ]

@@ -307,6 +307,6 @@ def test_provenance_names_facts_code_extractor_and_seed(
     assert record["facts"] == {"tx": tx, "hash": chain, "count": count}
     assert record["extractor"] == "balls-1"
     assert record["seed"] == 0
-    assert record["code"].keys() == {"package", "sources", "model"}
+    assert record["code"].keys() == {"package", "sources", "libraries", "model"}
     assert record["inference"]["gradient"] < 0.05
     assert record["simulated"] is False
