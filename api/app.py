@@ -51,6 +51,8 @@ def create_service(
             partial(learning.command, Path(settings.var), settings.domain),
             settings.learn_deadline,
             now,
+            root / "learning.json",
+            root / "exports",
         ),
         now=now,
     )

@@ -20,6 +20,7 @@ def readiness(service: Service) -> dict[str, Any]:
         *([f"models: {served.answerer.degraded}"] if served.answerer.degraded else []),
         *([f"facts: {facts.reason}"] if facts.reason else []),
         *([f"learning: {run.reason}"] if run.state == "failed" else []),
+        *([f"learning: {stale}"] if (stale := staleness(service)) else []),
     ]
     return {
         "status": "degraded" if troubles else "ready",
@@ -31,10 +32,27 @@ def readiness(service: Service) -> dict[str, Any]:
             "as_of": release.as_of.isoformat() if release else None,
             "degraded": served.answerer.degraded,
             "refused": service.serving.refused,
+            "age_seconds": age(service),
         },
         "facts": {"available": facts.reason is None, "reason": facts.reason},
         "learning": run,
+        "learning_stale": stale,
     }
+
+
+def age(service: Service) -> float | None:
+    """Return how long ago the facts behind the models in force were read, in seconds."""
+    release = service.serving.current.answerer.release
+    if release is None:
+        return None
+    return round((service.now() - release.as_of).total_seconds(), 1)
+
+
+def staleness(service: Service) -> str | None:
+    """Return how long nothing was learned, if that is longer than the schedule allows."""
+    release = service.serving.current.answerer.release
+    since = (release.created_at or release.as_of) if release is not None else None
+    return service.learning.stale(service.settings.learn_every, since)
 
 
 def handlers(service: Service) -> list[HTTPRouteHandler]:
