@@ -36,7 +36,10 @@ def create_service(
     """Return what the application holds, with the models loaded. Opens no fact file."""
     domain = domain or load_domain(settings.domain)
     root = settings.root(domain.name)
-    desk = FactsDesk(root / "facts.duckdb", settings.queue)
+    replica = (Path(settings.replicate_to), settings.replicate_every)
+    desk = FactsDesk(
+        root / "facts.duckdb", settings.queue, replica if settings.replicate_to else None
+    )
     serving = Serving(domain, SnapshotStore(root / "snapshots"))
     serving.current.answerer.prepare()
     serving.refresh()
@@ -51,8 +54,6 @@ def create_service(
             partial(learning.command, Path(settings.var), settings.domain),
             settings.learn_deadline,
             now,
-            root / "learning.json",
-            root / "exports",
         ),
         now=now,
     )

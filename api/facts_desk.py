@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
 from api.cloudevents import Item
 from api.errors import FactsDownError, LearnError, RequestError
 from facts import FactsError, Receipt, Store
+
+if TYPE_CHECKING:
+    from facts.archive import Replicator
 
 log = logging.getLogger("api")
 
@@ -34,10 +38,14 @@ class FactsDesk:
         The fact file.
     queue
         Events that may wait for the writer.
+    replica
+        Folder of a replica to keep while the store is open, and the most seconds it may be behind.
     """
 
-    def __init__(self, path: Path, queue: int) -> None:
+    def __init__(self, path: Path, queue: int, replica: tuple[Path, float] | None = None) -> None:
         self.path = path
+        self.replica: Replicator | None = None
+        self._replicate_to = replica
         self.reason: str | None = "it has not been opened yet"
         self._queue = queue
         self._store: Store | None = None
@@ -48,12 +56,11 @@ class FactsDesk:
         if self._store is not None and self.reason is None:
             return True
         try:
-            lost, self._store = self._store, None
-            if lost is not None:
-                lost.close()
+            self._release()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._store = Store.open(self.path, limit=self._queue)
             self._inode = self.path.stat().st_ino
+            self.replica = self._replicate()
         except (FactsError, OSError) as error:
             self.reason = str(error)
             return False
@@ -63,6 +70,13 @@ class FactsDesk:
             return False
         self.reason = None
         return True
+
+    def _replicate(self) -> "Replicator | None":
+        if self._replicate_to is None or self._store is None:
+            return None
+        from facts.archive import Replicator  # a server without a replica need not load it
+
+        return Replicator(self._store, *self._replicate_to)
 
     @property
     def store(self) -> Store:
@@ -132,6 +146,14 @@ class FactsDesk:
 
     def close(self) -> None:
         """Let the writer finish what it took, then close the file. Blocking."""
-        store, self._store, self.reason = self._store, None, "it is closed"
+        self.reason = "it is closed"
+        self._release()
+
+    def _release(self) -> None:
+        """Let go of the store, after a last round of its replica."""
+        replica, self.replica = self.replica, None
+        store, self._store = self._store, None
+        if replica is not None:
+            replica.stop()
         if store is not None:
             store.close()

@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     question_cache: Whole = 512
     learn_every: Annotated[float, msgspec.Meta(ge=0, le=10_000_000)] = 0.0
     learn_deadline: Seconds = 1_800.0
+    replicate_to: str = ""
+    replicate_every: Seconds = 10.0
     access_log: bool = False
 
     def __post_init__(self) -> None:
@@ -68,6 +70,8 @@ MEANINGS: Mapping[str, str] = {
     "question_cache": "answers kept for questions asked again",
     "learn_every": "seconds between two relearns while serving; 0: only on request",
     "learn_deadline": "seconds after which a learning process is stopped",
+    "replicate_to": "folder of a replica of the facts, kept while serving; empty: none",
+    "replicate_every": "most seconds that the replica may be behind",
     "access_log": "whether every request is logged",
 }
 """What every setting means: shown by `worlds serve --help` and in the documentation."""

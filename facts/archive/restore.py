@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from facts.archive.audit import erasures_in
 from facts.archive.manifest import Segment, read_manifest
+from facts.archive.merge import reading
 from facts.archive.seal import read_segment
 from facts.archive.verify import Report, check_archive
 from facts.errors import ArchiveError, StoreDamaged
@@ -42,17 +43,18 @@ def restore(
     if target.exists():
         msg = f"{target.name} exists; restore into a new file and put it in place yourself"
         raise ArchiveError(msg)
-    manifest = read_manifest(place)
-    if not manifest.segments:
-        msg = f"{place.name} holds no segments to restore"
-        raise ArchiveError(msg)
-    if check:
-        problems = list(check_archive(place, manifest, None, Report()))
-        if problems:
-            said = "; ".join(map(str, problems[:5]))
-            msg = f"{place.name} is damaged, nothing was restored: {said}"
-            raise StoreDamaged(msg)
-    return _fill(place, manifest.segments, target, as_of)
+    with reading(place):
+        manifest = read_manifest(place)
+        if not manifest.segments:
+            msg = f"{place.name} holds no segments to restore"
+            raise ArchiveError(msg)
+        if check:
+            problems = list(check_archive(place, manifest, None, Report()))
+            if problems:
+                said = "; ".join(map(str, problems[:5]))
+                msg = f"{place.name} is damaged, nothing was restored: {said}"
+                raise StoreDamaged(msg)
+        return _fill(place, manifest.segments, target, as_of)
 
 
 def _fill(place: Path, segments: tuple[Segment, ...], target: Path, as_of: datetime | None) -> int:

@@ -1,6 +1,8 @@
 """Verification: recompute every hash of a store, of an archive, or of both against each other."""
 
+import itertools
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pyarrow as pa
 from facts.archive.audit import Problem, Trail, audit, erasures_in, finish, tombstones
 from facts.archive.durable import file_hash
 from facts.archive.manifest import START, Manifest, Segment, read_manifest
+from facts.archive.merge import reading
 from facts.archive.seal import read_segment
 from facts.errors import ArchiveError
 from facts.layout import LOG_COLUMNS
@@ -54,10 +57,10 @@ def verify(store: Store | None = None, folder: Path | str | None = None) -> Repo
         At most 100 problems, each naming its place.
     """
     report = Report()
-    for problem in _problems(store, None if folder is None else Path(folder), report):
-        report.problems.append(problem)
-        if len(report.problems) >= MOST:
-            break
+    place = None if folder is None else Path(folder)
+    with nullcontext() if place is None else reading(place):
+        found = _problems(store, place, report)
+        report.problems += itertools.islice(found, MOST)
     return report
 
 

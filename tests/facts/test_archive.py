@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from facts import ArchiveError, RollUp, Store, StoreDamaged
-from facts.archive import Replicator, backup, export, read_manifest, restore, seal, verify
+from facts.archive import (
+    Replicator,
+    backup,
+    export,
+    merge,
+    read_manifest,
+    replicate,
+    restore,
+    seal,
+    verify,
+)
 from tests.facts.conftest import START, Clock, event
 
 
@@ -189,6 +200,87 @@ def test_a_replica_follows_by_itself(store: Store, folder: Path) -> None:
     assert replica.error is None
     assert read_manifest(folder).last_seq == 50
     assert verify(store, folder).ok
+
+
+def test_a_replica_keeps_few_files_and_the_same_facts(
+    store: Store, clock: Clock, folder: Path, tmp_path: Path
+) -> None:
+    for i in range(150):
+        clock.ahead(minutes=20)
+        store.record([event(str(i), likes=i)])
+        replicate(store, folder)
+        if i % 50 == 20:
+            assert verify(store, folder).problems == []
+    files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.parquet"))
+    assert files == sorted(s.file for s in read_manifest(folder).segments)
+    assert len(files) < 20
+    assert verify(store, folder).problems == []
+    seal(store, folder)
+    restore(folder, tmp_path / "new.duckdb")
+    with Store.open(tmp_path / "new.duckdb") as again:
+        assert again.reader().facts().equals(store.reader().facts())
+
+
+def test_a_crash_while_joining_leaves_a_whole_replica(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.record([event("0", likes=0)])
+    replicate(store, folder)
+    for i, point in enumerate(("write_segment", "write_manifest", "_sweep"), 1):
+        store.record([event(f"{i}.{k}", likes=i) for k in range(4**i)])
+        with monkeypatch.context() as patch:
+
+            def crash(*_: object) -> None:
+                raise InterruptedError
+
+            patch.setattr(merge, point, crash)
+            with pytest.raises(InterruptedError):
+                replicate(store, folder)
+        assert verify(store, folder).problems == []
+        store.record([event(f"{i}.", likes=i)])
+        replicate(store, folder)
+        assert verify(store, folder).problems == []
+        named = {s.file for s in read_manifest(folder).segments}
+        assert {str(p.relative_to(folder)) for p in folder.rglob("*.parquet")} == named
+
+
+def test_a_damaged_segment_is_not_joined_away(store: Store, folder: Path) -> None:
+    store.record([event("0", likes=0)])
+    replicate(store, folder)
+    path = folder / read_manifest(folder).segments[0].file
+    path.write_bytes(path.read_bytes() + b"x")
+    store.record([event("1", likes=1)])
+    replicate(store, folder)
+    assert verify(store, folder).problems[0].where.endswith(path.name)
+
+
+def test_a_replica_being_read_only_grows(store: Store, folder: Path) -> None:
+    for i in range(2):
+        store.record([event(str(i), likes=i)])
+        replicate(store, folder)
+    files = read_manifest(folder).segments
+    with merge.reading(folder):
+        for i in range(2, 4):
+            store.record([event(str(i), likes=i)])
+            replicate(store, folder)
+        assert read_manifest(folder).segments[: len(files)] == files
+        assert verify(store, folder).ok
+    store.record([event("4", likes=4)])
+    replicate(store, folder)
+    assert len(read_manifest(folder).segments) < 4
+
+
+def test_a_replica_says_how_far_it_is_behind(store: Store, folder: Path, tmp_path: Path) -> None:
+    store.record([event("0", likes=0)])
+    with Replicator(store, folder, seconds=0.2) as replica:
+        time.sleep(0.6)
+        assert replica.behind < 10
+        assert replica.error is None
+    (tmp_path / "file").write_text("in the way")
+    with Replicator(store, tmp_path / "file", seconds=0.05) as replica:
+        time.sleep(0.3)
+        assert "s behind, at most 0.05" in (replica.trouble or "")
+        assert "file" in (replica.error or "")
 
 
 def test_an_archive_of_another_store_is_refused(
