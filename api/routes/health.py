@@ -1,6 +1,6 @@
 """Health: whether the process is alive, and what it answers from."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
@@ -9,16 +9,20 @@ from litestar.response.base import ASGIResponse
 from api.routes.replies import json_bytes, json_reply
 from api.service import Service
 
+if TYPE_CHECKING:
+    from facts.archive import Replicator
+
 LIVE = b'{"status":"live"}'
 
 
 def readiness(service: Service) -> dict[str, Any]:
     """Return what the service answers from, and everything that is not as it should be."""
     served, facts, run = service.serving.current, service.facts, service.learning.last
-    release = served.answerer.release
+    release, replica = served.answerer.release, facts.replica
     troubles = [
         *([f"models: {served.answerer.degraded}"] if served.answerer.degraded else []),
         *([f"facts: {facts.reason}"] if facts.reason else []),
+        *([f"replica: {replica.trouble}"] if replica is not None and replica.trouble else []),
         *([f"learning: {run.reason}"] if run.state == "failed" else []),
         *([f"learning: {stale}"] if (stale := staleness(service)) else []),
     ]
@@ -35,8 +39,20 @@ def readiness(service: Service) -> dict[str, Any]:
             "age_seconds": age(service),
         },
         "facts": {"available": facts.reason is None, "reason": facts.reason},
+        "replica": None if replica is None else replica_state(replica),
         "learning": run,
         "learning_stale": stale,
+    }
+
+
+def replica_state(replica: "Replicator") -> dict[str, Any]:
+    """Return where the replica of the facts is and how far it is behind."""
+    return {
+        "folder": str(replica.folder),
+        "seconds_behind": round(replica.behind, 3),
+        "seconds_allowed": replica.seconds,
+        "transaction": replica.last.last_tx if replica.last else None,
+        "error": replica.error,
     }
 
 
