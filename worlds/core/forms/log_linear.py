@@ -17,6 +17,7 @@ from worlds.core.features import Alternatives, Features, from_json, to_json
 from worlds.core.forms.base import Arrays, Meta, register
 from worlds.core.forms.population import shared_nodes, stratified
 from worlds.core.lattice import LARGEST_SIZE, CdfTable, LogMean, NegBinLattice, mixture_over
+from worlds.core.noise import Noise, NoisyLattice
 from worlds.errors import SnapshotError
 
 MAX_ALTERNATIVES = 32
@@ -87,6 +88,9 @@ class LogLinear:
         Time up to which the level is known.
     population
         Recent things: the next ones are taken to be like them.
+    noise
+        How things differ beyond all this, as a factor on the mean; none: the negative binomial
+        says it all.
     """
 
     form: ClassVar[str] = "log_linear"
@@ -99,6 +103,7 @@ class LogLinear:
     drift_sd: float
     reference: datetime
     population: tuple[Features, ...] = field(default=())
+    noise: Noise | None = None
 
     def __post_init__(self) -> None:
         if self.draws.shape[0] != len(self.columns) or self.draws.ndim != 2:
@@ -138,7 +143,7 @@ class LogLinear:
 
     @cached_property
     def _lattice(self) -> NegBinLattice:
-        return NegBinLattice(self.size)
+        return NoisyLattice(self.noise, self.size) if self.noise else NegBinLattice(self.size)
 
     def prepare(self) -> None:
         """Compute the lattice now instead of at the first prediction."""
@@ -146,7 +151,10 @@ class LogLinear:
 
     def predict(self, features: Features, at: datetime | None = None) -> CountMixture:
         """Return the predictive distribution, by quadrature over the log mean."""
-        return mixture_over(self.log_mean(features, at), self.size)
+        parts = self.log_mean(features, at)
+        return (
+            self.noise.mixture(parts, self.size) if self.noise else mixture_over(parts, self.size)
+        )
 
     def quick(self, features: Features, at: datetime | None = None) -> CdfTable | CountMixture:
         """Return the predictive distribution on the lattice (see `worlds.core.lattice`)."""
@@ -314,7 +322,7 @@ class LogLinear:
         etas, weights = self._population_draws(rows, unseen)
         shared = unseen + self.drift_sd**2 * max(days, 0.0)
         etas = etas + np.sqrt(shared) * stratified(self.draws.shape[1])
-        return shared_nodes(np.exp(etas), weights, self.size)
+        return shared_nodes(np.exp(etas), weights, self.size, self.noise)
 
     def _population_draws(self, rows: list[Features], shared: float) -> tuple[Floats, Floats]:
         """Return draws (rows, S) of the log means of the population and the row weights.
@@ -353,7 +361,10 @@ class LogLinear:
             "reference": self.reference.isoformat(),
             "population": [to_json(item) for item in self.population],
         }
-        return meta, {"draws": self.draws}
+        if self.noise is None:
+            return meta, {"draws": self.draws}
+        meta["noise"] = self.noise.first
+        return meta, {"draws": self.draws, "noise": self.noise.weights}
 
     @classmethod
     def from_parts(cls, meta: Meta, arrays: Arrays) -> Self:
@@ -368,6 +379,9 @@ class LogLinear:
             float(meta["drift_sd"]),
             datetime.fromisoformat(meta["reference"]),
             tuple(from_json(item) for item in meta["population"]),
+            Noise(int(meta["noise"]), np.asarray(arrays["noise"], float))
+            if "noise" in meta
+            else None,
         )
 
 

@@ -5,9 +5,11 @@ from scipy import special
 
 from worlds.core.compound import Severity
 from worlds.core.distributions import CountMixture, Floats
+from worlds.core.noise import Noise
 
 SHARED_NODES = 8
 INNER_NODES = 8
+NOISE_BINS = 48
 ORDER = 20150131
 """Seed of the one fixed order in which normal scores meet posterior draws."""
 
@@ -18,7 +20,9 @@ def stratified(count: int) -> Floats:
     return np.asarray(np.random.default_rng(ORDER).permutation(scores))
 
 
-def shared_nodes(means: Floats, weights: Floats, size: float) -> Severity:
+def shared_nodes(
+    means: Floats, weights: Floats, size: float, noise: Noise | None = None
+) -> Severity:
     """Split posterior draws into equally likely nodes by the level they give to all things.
 
     Parameters
@@ -29,6 +33,8 @@ def shared_nodes(means: Floats, weights: Floats, size: float) -> Severity:
         Array (R,): weight of every thing.
     size
         Size of the negative binomial.
+    noise
+        A factor on the mean that every thing has of its own.
     """
     levels = weights @ means
     order = np.argsort(levels, kind="stable")
@@ -41,8 +47,26 @@ def shared_nodes(means: Floats, weights: Floats, size: float) -> Severity:
         members[chunk] = node
         values = means[:, chunk].ravel() * factor
         probs = np.repeat(weights / len(chunk), len(chunk))
+        if noise is not None:
+            values, probs = _multiplied(values, probs, noise)
         parts.append(compress(values, probs, size))
     return Severity(shares, tuple(parts), members)
+
+
+def _multiplied(values: Floats, probs: Floats, noise: Noise) -> tuple[Floats, Floats]:
+    """Return values times the noise: of very many values the means of bins of equal number.
+
+    What the bins level out is far less than what the noise adds.
+    """
+    order = np.argsort(values, kind="stable")
+    bins = np.array_split(order, min(NOISE_BINS, len(order)))
+    weight = np.array([probs[part].sum() for part in bins])
+    total = np.array([probs[part] @ values[part] for part in bins])
+    middle = total / np.maximum(weight, 1e-300)
+    return (
+        np.outer(middle, noise.factors).ravel(),
+        np.outer(weight, noise.weights).ravel(),
+    )
 
 
 def _stretch(nodes: Floats, shares: Floats, levels: Floats) -> Floats:

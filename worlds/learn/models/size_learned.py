@@ -1,4 +1,10 @@
-"""Sizes, learned: a hierarchical negative-binomial regression whose level drifts."""
+"""Sizes, learned: a hierarchical regression whose level drifts, with noise of any shape.
+
+Effects and level come from `hierarchy`; every step of the level also has a shock of its own, which
+passes: without it each burst would look like a lasting change, and forecasts further ahead would
+be far too wide. What is left is fitted as a law of its own (`noise`), because one negative
+binomial cannot be narrow in the middle and heavy in the tail.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,11 +12,15 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg, sparse
 
+from worlds.core.distributions import Floats
 from worlds.core.features import Features, FeatureSpec
 from worlds.core.forms.log_linear import LogLinear
+from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import design as designs
 from worlds.learn import hierarchy
+from worlds.learn import noise as noises
 from worlds.learn.protocol import Declined, Fit, Result
 from worlds.learn.series import POPULATION, Items, aware
 
@@ -21,6 +31,14 @@ MOST = 50_000
 STEPS = 120
 """Most steps of the level; with fewer than five items a step the steps grow longer."""
 DRAWS = 256
+SHOCK = "shock"
+"""Group of the effects that belong to one step of the level and pass with it."""
+LAG = 0.1
+"""Share of the steps over which it is looked how far the level has really gone."""
+LEAST_PATH = 20
+"""Steps of the level from which on that can be told."""
+LEAST_DRIFT = 0.1
+"""Least share of its variance a step that the level is taken to keep over many steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +60,16 @@ class Learned:
         form = LogLinear(
             columns=("intercept", *made.design.columns),
             draws=level_first(fitted.draws(rng, DRAWS), len(made.design.columns)),
-            size=fitted.size,
+            size=SMOOTH_SIZE,
             group_sd={name: fitted.sd[name] for name in made.design.groups},
             tags=spec.tags,
             numbers=made.design.numbers,
-            drift_sd=made.drift(fitted.sd["level"]),
+            drift_sd=made.drift(fitted.effects, fitted.sd["level"]),
             reference=made.reference,
             population=made.population,
+            noise=noises.fit(
+                made.problem.y, made.log_mean(fitted.effects), used=spent(made.problem, fitted)
+            ),
         )
         return Fit(form, record(fitted, len(made.problem.y)))
 
@@ -75,9 +96,24 @@ class Prepared:
     reference: datetime
     population: tuple[Features, ...]
 
-    def drift(self, step_sd: float) -> float:
-        """Return the sd of the log level a day from that a step."""
-        return float(step_sd / np.sqrt(self.step_days))
+    def drift(self, effects: Floats, step_sd: float) -> float:
+        """Return the sd of the log level a day.
+
+        That of one step, less where the level has come back from its ways over many of them.
+        """
+        path = effects[-self.problem.levels :]
+        lag = max(int(LAG * len(path)), 1)
+        share = 1.0
+        if len(path) >= LEAST_PATH:
+            gone = float(np.mean((path[lag:] - path[:-lag]) ** 2))
+            share = float(np.clip(gone / (lag * step_sd**2), LEAST_DRIFT, 1.0))
+        return float(step_sd * np.sqrt(share / self.step_days))
+
+    def log_mean(self, effects: Floats) -> Floats:
+        """Return the log mean of every labelled item, without what passed with its step."""
+        lasting = effects.copy()
+        lasting[self.problem.groups.get(SHOCK, np.zeros(0, np.intp))] = 0.0
+        return np.asarray(self.problem.matrix @ lasting)
 
 
 def prepare(items: Items, spec: FeatureSpec, at: datetime, most: int) -> Prepared:
@@ -86,9 +122,8 @@ def prepare(items: Items, spec: FeatureSpec, at: datetime, most: int) -> Prepare
     known = known.take(np.arange(max(0, len(known) - most), len(known)))
     design = designs.build(known.features, spec)
     steps = level_steps(known.days(at))
-    problem = hierarchy.Problem.of(
-        known.label, design.matrix, variance_groups(design), steps.index, steps.count
-    )
+    matrix, groups = shocked(design.matrix, variance_groups(design), steps)
+    problem = hierarchy.Problem.of(known.label, matrix, groups, steps.index, steps.count)
     population = tuple(items.features[-POPULATION:])
     return Prepared(design, problem, steps.days, aware(known.at[-1]), population)
 
@@ -113,6 +148,32 @@ def level_steps(days: NDArray[np.float64]) -> Steps:
     return Steps(index, count, length)
 
 
+def shocked(
+    matrix: sparse.csr_array, groups: dict[str, NDArray[np.intp]], steps: Steps
+) -> tuple[sparse.csr_array, dict[str, NDArray[np.intp]]]:
+    """Append a column for every step of the level; the last one passes like the others."""
+    if steps.count < 2:
+        return matrix, groups
+    n, columns = matrix.shape
+    ones = np.ones(n)
+    own = sparse.csr_array((ones, (np.arange(n), steps.index)), shape=(n, steps.count))
+    joined = sparse.csr_array(sparse.hstack([matrix, own]))
+    return joined, {**groups, SHOCK: np.arange(columns, columns + steps.count)}
+
+
+def spent(problem: hierarchy.Problem, fitted: hierarchy.Fitted) -> float:
+    """Return how many parameters the residuals have paid for."""
+    inverse = linalg.solve_triangular(fitted.root, np.eye(len(fitted.effects)), lower=True)
+    variance = (inverse**2).sum(0)
+    return float(
+        sum(
+            np.maximum(1 - variance[places] / fitted.sd[name] ** 2, 0.0).sum()
+            for name, places in problem.groups.items()
+            if name != SHOCK
+        )
+    )
+
+
 def variance_groups(design: designs.Design) -> dict[str, NDArray[np.intp]]:
     """Return the columns that share a variance: those of a category; every number by itself."""
     single = {
@@ -134,5 +195,6 @@ def record(fitted: hierarchy.Fitted, used: int) -> dict[str, object]:
         "items": used,
         "rounds": fitted.rounds,
         "gradient": fitted.gradient,
+        "size": round(fitted.size, 6),
         "sd": {name: round(value, 6) for name, value in fitted.sd.items()},
     }

@@ -16,8 +16,10 @@ from scipy import linalg
 
 from worlds.core.features import FeatureSpec
 from worlds.core.forms.log_linear import LogLinear
+from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import hierarchy
-from worlds.learn.models.size_learned import DRAWS, LEAST, level_first, prepare
+from worlds.learn import noise as noises
+from worlds.learn.models.size_learned import DRAWS, LEAST, level_first, prepare, spent
 from worlds.learn.protocol import Declined, Fit, Result
 from worlds.learn.series import Items
 
@@ -51,19 +53,18 @@ class LearnedPymc:
         held = hierarchy.fit(tame)
         sampled = sample(tame, held, seed=int(rng.integers(2**31)))
         columns = len(made.design.columns)
-        middle = np.exp(made.problem.matrix @ sampled.effects.mean(1))
-        shift, size = hierarchy.centring(made.problem, middle)
-        sampled.effects[columns:] += shift
+        middle = sampled.effects.mean(1)
         form = LogLinear(
             columns=("intercept", *made.design.columns),
             draws=level_first(sampled.effects, columns),
-            size=size,
+            size=SMOOTH_SIZE,
             group_sd={name: sampled.sd[name] for name in made.design.groups},
             tags=spec.tags,
             numbers=made.design.numbers,
-            drift_sd=made.drift(held.sd["level"]),
+            drift_sd=made.drift(middle, held.sd["level"]),
             reference=made.reference,
             population=made.population,
+            noise=noises.fit(made.problem.y, made.log_mean(middle), used=spent(made.problem, held)),
         )
         return Fit(
             form, {"method": "NUTS (nutpie)", "items": len(made.problem.y), **sampled.record}
