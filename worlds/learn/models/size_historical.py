@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from worlds.core.distributions import Floats
 from worlds.core.features import FeatureSpec
 from worlds.core.forms.log_linear import LogLinear
+from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import design as designs
 from worlds.learn import level as levels
 from worlds.learn import negbin
+from worlds.learn import noise as noises
 from worlds.learn.protocol import Declined, Fit, Result
 from worlds.learn.series import POPULATION, Items, aware
 
@@ -55,16 +57,22 @@ class Historical:
         form = LogLinear(
             columns=("intercept", *design.columns),
             draws=_draws(centre, variance, rng),
-            size=size,
+            size=SMOOTH_SIZE,
             group_sd=effects.sd,
             tags=spec.tags,
             numbers={},
             drift_sd=_drift(level, noise, known.days(at)),
             reference=aware(known.at[-1]),
             population=tuple(items.features[-POPULATION:]),
+            noise=noises.fit(known.label, _log_mean(level, effects, design)),
         )
         record = {"method": "shrunken factors", "items": len(known), "half_life": level.half_life}
         return Fit(form, record)
+
+
+def _log_mean(level: levels.Level, effects: "Effects", design: designs.Design) -> Floats:
+    """Return what was expected of every item from those before it."""
+    return np.asarray(np.log(np.maximum(level.before[:-1], 1e-9)) + design.matrix @ effects.mean)
 
 
 @dataclass(frozen=True, slots=True)
