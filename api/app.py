@@ -3,26 +3,32 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.handlers import BaseRouteHandler
 
 from api import learning, problems
 from api.desk import Desk
 from api.facts_desk import FactsDesk
 from api.learning import Learning
 from api.openapi import document
+from api.processes.place import ALONE, Place
 from api.routes import comparisons, facts, health, models, pages, predictions, questions, scenarios
 from api.service import Service, utc_now
 from api.serving import Serving
 from api.settings import Settings
 from worlds.domain import Domain, load_domain
 from worlds.publish import SnapshotStore
+
+if TYPE_CHECKING:
+    from api.processes.recorder import Recorder
 
 log = logging.getLogger("api")
 
@@ -31,7 +37,10 @@ REOPEN_SECONDS = 5.0
 
 
 def create_service(
-    settings: Settings, domain: Domain | None = None, now: Callable[[], datetime] = utc_now
+    settings: Settings,
+    domain: Domain | None = None,
+    now: Callable[[], datetime] = utc_now,
+    place: Place = ALONE,
 ) -> Service:
     """Return what the application holds, with the models loaded. Opens no fact file."""
     domain = domain or load_domain(settings.domain)
@@ -54,15 +63,29 @@ def create_service(
             partial(learning.command, Path(settings.var), settings.domain),
             settings.learn_deadline,
             now,
+            root / "learning.json",
+            root / "exports",
         ),
         now=now,
+        place=place,
+        recorder=_recorder(place),
     )
+
+
+def _recorder(place: Place) -> "Recorder | None":
+    """Return the way to the recorder; only a worker loads an HTTP client for it."""
+    if place.role != "worker" or place.recorder is None:
+        return None
+    from api.processes.recorder import Recorder
+
+    return Recorder(place.recorder)
 
 
 def create_app(
     settings: Settings | None = None,
     domain: Domain | None = None,
     now: Callable[[], datetime] = utc_now,
+    place: Place = ALONE,
 ) -> Litestar:
     """Return the application.
 
@@ -78,24 +101,29 @@ def create_app(
         What it is about; found by the settings if None.
     now
         The clock.
+    place
+        Which part of a service of several processes this is.
 
     Raises
     ------
     worlds.errors.WorldsError
         If there is no such domain.
     """
-    service = create_service(settings or Settings(), domain, now)
+    service = create_service(settings or Settings(), domain, now, place)
+    handlers: list[BaseRouteHandler] = [
+        *predictions.handlers(service),
+        *questions.handlers(service),
+        *comparisons.handlers(service),
+        *scenarios.handlers(service),
+        *facts.handlers(service),
+        *models.handlers(service),
+        *health.handlers(service),
+        *pages.handlers(service, cache(lambda: msgspec.json.encode(document(service)))),
+    ]
+    if service.recorder is not None:
+        handlers = service.recorder.handed_on(handlers)
     return Litestar(
-        route_handlers=[
-            *predictions.handlers(service),
-            *questions.handlers(service),
-            *comparisons.handlers(service),
-            *scenarios.handlers(service),
-            *facts.handlers(service),
-            *models.handlers(service),
-            *health.handlers(service),
-            *pages.handlers(service, cache(lambda: msgspec.json.encode(document(service)))),
-        ],
+        route_handlers=handlers,
         exception_handlers={Exception: problems.answer},
         state=State({"service": service}),
         lifespan=[lambda _: _running(service)],
@@ -107,6 +135,11 @@ def create_app(
 
 @contextlib.asynccontextmanager
 async def _running(service: Service) -> AsyncIterator[None]:
+    if service.recorder is not None:
+        async with service.recorder.running(), _tasks(_poll(service)):
+            yield
+        await asyncio.to_thread(service.desk.close)
+        return
     await asyncio.to_thread(service.facts.open)
     tasks = [asyncio.create_task(_poll(service)), asyncio.create_task(_reopen(service))]
     if service.settings.learn_every > 0:
@@ -121,6 +154,18 @@ async def _running(service: Service) -> AsyncIterator[None]:
         await service.learning.close()
         await asyncio.to_thread(service.facts.close)
         await asyncio.to_thread(service.desk.close)
+
+
+@contextlib.asynccontextmanager
+async def _tasks(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run works in the background, until the end."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _poll(service: Service) -> None:

@@ -1,5 +1,6 @@
 """Running the application under uvicorn: loopback, a clean end on SIGINT and SIGTERM."""
 
+import logging
 import signal
 import socket
 import threading
@@ -7,10 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from litestar import Litestar
 
 from api.app import create_app
 from api.errors import SettingsError
+from api.processes.supervisor import Supervisor, take_over
 from api.settings import Settings
+from worlds.domain import load_domain
+
+log = logging.getLogger("api")
 
 DRAIN_SECONDS = 10
 BACKLOG = 2048
@@ -63,18 +69,21 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+def configured(app: Litestar, settings: Settings) -> uvicorn.Config:
+    """Return how an application is served."""
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        access_log=settings.access_log,
+        log_level="info" if settings.access_log else "warning",
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        server_header=False,
+    )
+
+
 def server(settings: Settings) -> Server:
     """Return a server of the application, not yet running."""
-    return Server(
-        uvicorn.Config(
-            create_app(settings),
-            lifespan="on",
-            access_log=settings.access_log,
-            log_level="info" if settings.access_log else "warning",
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-            server_header=False,
-        )
-    )
+    return Server(configured(create_app(settings), settings))
 
 
 def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
@@ -87,7 +96,15 @@ def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> Non
     ready
         Called with the address once it listens.
     """
+    folder = settings.root(load_domain(settings.domain).name)
+    for pid in take_over(folder) if settings.workers else []:
+        log.warning("process %d, left behind by a supervisor that was killed, was ended", pid)
     listener = listen(settings)
+    if settings.workers:
+        at = address(listener)
+        parts = Supervisor(settings, folder, listener, at)
+        parts.run((lambda: ready(at)) if ready is not None else None)
+        return
     running = server(settings)
     if ready is not None:
         ready(address(listener))

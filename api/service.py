@@ -1,15 +1,21 @@
 """Everything a running service holds, handed to the routes as one object."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from api.desk import Desk
 from api.facts_desk import FactsDesk
 from api.learning import Learning
+from api.processes.place import ALONE, Place
+from api.security.gate import Gate
 from api.serving import Serving
 from api.settings import Settings
 from worlds.domain import Domain
+
+if TYPE_CHECKING:
+    from api.processes.recorder import Recorder
 
 type Clock = Callable[[], datetime]
 
@@ -37,6 +43,12 @@ class Service:
         The supervised learning process.
     now
         The clock.
+    place
+        Which part of a service of several processes this is.
+    recorder
+        The way to the recorder, in a worker.
+    gate
+        Who is let in.
     """
 
     settings: Settings
@@ -46,3 +58,6 @@ class Service:
     facts: FactsDesk
     learning: Learning
     now: Clock = utc_now
+    place: Place = ALONE
+    recorder: "Recorder | None" = None
+    gate: Gate = field(default_factory=lambda: Gate(None))

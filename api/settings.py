@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     domain: Text = "sniffable"
     host: Text = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
+    workers: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     queue: Whole = 100_000
     body_limit: Whole = 4_000_000
     batch_limit: Whole = 1_000
@@ -61,6 +62,7 @@ MEANINGS: Mapping[str, str] = {
     "domain": "name of a shipped domain, path of a .py file, or package.module:ATTRIBUTE",
     "host": "address to listen on; loopback only, because there are no keys",
     "port": "port to listen on; 0 takes a free one",
+    "workers": "API workers beside a recorder of facts; 0: one process does everything",
     "queue": "events that may wait for the writer before new ones are refused with 503",
     "body_limit": "largest request body in bytes; larger ones are refused with 413",
     "batch_limit": "most drafts in one request",

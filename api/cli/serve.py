@@ -8,7 +8,8 @@ from api.settings import MEANINGS, PREFIX, Settings
 
 _DEFAULTS = Settings()
 EPILOG = (
-    "Example: worlds serve --port 8080 --learn-every 3600\n\n\b\nSettings, in worlds.toml "
+    "Example: worlds serve --port 8080 --workers 2 --learn-every 3600\n\n\b\n"
+    "Settings, in worlds.toml "
     f"or as {PREFIX}NAME in the environment:\n"
     + "\n".join(
         f"  {name} = {getattr(_DEFAULTS, name)!r}\n      {text}" for name, text in MEANINGS.items()
@@ -20,12 +21,16 @@ EPILOG = (
 @click.option("--host", help="Loopback address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=int, help="0 takes a free one. [default: 8000]")
 @click.option("--learn-every", type=float, metavar="SECONDS", help="Learn anew so often.")
+@click.option(
+    "--workers", type=int, metavar="N", help="API workers beside a recorder. [default: 0, alone]"
+)
 @click.option("--access-log", is_flag=True, default=None, help="Log every request.")
 @common.options
 def command(
     host: str | None,
     port: int | None,
     learn_every: float | None,
+    workers: int | None,
     access_log: bool | None,
     as_json: bool,
     var: str | None,
@@ -38,6 +43,7 @@ def command(
         host=host,
         port=port,
         learn_every=learn_every,
+        workers=workers,
         access_log=access_log,
     )
     common.find_domain(chosen)

@@ -11,6 +11,7 @@ from litestar.response.base import ASGIResponse
 from api import reading
 from api.cloudevents import Intake, parse
 from api.problems import BAD_REQUEST, MEDIA_TYPE, PAGE
+from api.processes.place import BY_RECORDER
 from api.routes.query import check_query
 from api.routes.replies import json_reply
 from api.service import Service
@@ -46,7 +47,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     """Return the handlers."""
     desk = service.facts
 
-    @post("/v1/facts", name="record", status_code=200)
+    @post("/v1/facts", name="record", status_code=200, opt=BY_RECORDER)
     async def record(request: Request[Any, Any, Any]) -> ASGIResponse:
         intake = await _parse(request)
         receipts = await desk.record(intake.items) if intake.items else []
@@ -64,13 +65,13 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         response.headers["content-type"] = MEDIA_TYPE
         return response
 
-    @get("/v1/facts", name="facts")
+    @get("/v1/facts", name="facts", opt=BY_RECORDER)
     async def facts(request: Request[Any, Any, Any]) -> ASGIResponse:
         query = check_query(request, reading.FACTS_QUERY)
         wanted = reading.facts_query(query, service.now())
         return json_reply(await service.desk.run(lambda: reading.facts(desk.store, wanted)))
 
-    @get("/v1/quarantine", name="quarantine")
+    @get("/v1/quarantine", name="quarantine", opt=BY_RECORDER)
     async def quarantine(request: Request[Any, Any, Any]) -> ASGIResponse:
         query = check_query(request, reading.QUARANTINE_QUERY)
         wanted = reading.quarantine_query(query)

@@ -1,11 +1,15 @@
 """Health: whether the process is alive, and what it answers from."""
 
+import os
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
+from api.processes.status import read, troubles
 from api.routes.replies import json_bytes, json_reply
 from api.service import Service
 
@@ -17,31 +21,60 @@ LIVE = b'{"status":"live"}'
 
 def readiness(service: Service) -> dict[str, Any]:
     """Return what the service answers from, and everything that is not as it should be."""
-    served, facts, run = service.serving.current, service.facts, service.learning.last
-    release, replica = served.answerer.release, facts.replica
-    troubles = [
-        *([f"models: {served.answerer.degraded}"] if served.answerer.degraded else []),
-        *([f"facts: {facts.reason}"] if facts.reason else []),
-        *([f"replica: {replica.trouble}"] if replica is not None and replica.trouble else []),
-        *([f"learning: {run.reason}"] if run.state == "failed" else []),
-        *([f"learning: {stale}"] if (stale := staleness(service)) else []),
-    ]
+    served = service.serving.current
+    release, degraded = served.answerer.release, served.answerer.degraded
+    parts, wrong = service.recorder.health() if service.recorder else recording(service)
+    wrong = [*([f"models: {degraded}"] if degraded else []), *wrong, *others(service)]
     return {
-        "status": "degraded" if troubles else "ready",
-        "reasons": troubles,
+        "status": "degraded" if wrong else "ready",
+        "reasons": wrong,
         "domain": service.domain.name,
         "predictions": {
             "path": served.path,
             "release": release.id if release else None,
             "as_of": release.as_of.isoformat() if release else None,
-            "degraded": served.answerer.degraded,
+            "degraded": degraded,
             "refused": service.serving.refused,
             "age_seconds": age(service),
         },
+        **parts,
+    }
+
+
+def recording(service: Service) -> tuple[dict[str, Any], list[str]]:
+    """Return how the facts, their replica and learning are in this process, and the troubles."""
+    facts, run, replica = service.facts, service.learning.last, service.facts.replica
+    stale = staleness(service)
+    parts = {
         "facts": {"available": facts.reason is None, "reason": facts.reason},
         "replica": None if replica is None else replica_state(replica),
         "learning": run,
         "learning_stale": stale,
+    }
+    return parts, [
+        *([f"facts: {facts.reason}"] if facts.reason else []),
+        *([f"replica: {replica.trouble}"] if replica is not None and replica.trouble else []),
+        *([f"learning: {run.reason}"] if run.state == "failed" else []),
+        *([f"learning: {stale}"] if stale else []),
+    ]
+
+
+def others(service: Service) -> list[str]:
+    """Return what is wrong with the other processes, as the supervisor says."""
+    if service.place.role != "worker" or service.place.status is None:
+        return []
+    return troubles(read(service.place.status), time.monotonic())
+
+
+def status(service: Service) -> dict[str, Any]:
+    """Return every process of the service, and how this one is."""
+    said = read(service.place.status) if service.place.status else None
+    return {
+        "role": service.place.role,
+        "pid": os.getpid(),
+        "supervisor": said.supervisor if said else None,
+        "parts": [asdict(part) for part in said.parts] if said else [],
+        "ready": readiness(service),
     }
 
 
@@ -82,4 +115,8 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     async def ready() -> ASGIResponse:
         return json_reply(readiness(service))
 
-    return [live, ready]
+    @get("/v1/status", name="status")
+    async def all_parts() -> ASGIResponse:
+        return json_reply(status(service))
+
+    return [live, ready, all_parts]

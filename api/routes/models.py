@@ -6,6 +6,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 from api.describe import describe
+from api.processes.place import BY_RECORDER
 from api.routes.health import age, staleness
 from api.routes.replies import json_bytes, json_reply
 from api.service import Service
@@ -30,11 +31,11 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         }
         return json_bytes(known[:-1] + b',"learning":' + msgspec.json.encode(said) + b"}")
 
-    @get("/v1/learn", name="learning")
+    @get("/v1/learn", name="learning", opt=BY_RECORDER)
     async def learning() -> ASGIResponse:
         return json_reply(service.learning.last)
 
-    @post("/v1/learn", name="learn", status_code=202)
+    @post("/v1/learn", name="learn", status_code=202, opt=BY_RECORDER)
     async def learn() -> ASGIResponse:
         service.facts.store  # noqa: B018 - answers 503 with the reason if it is down
         return json_reply(service.learning.start(), 202)

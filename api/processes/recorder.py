@@ -1,0 +1,134 @@
+"""The recorder as a worker sees it: requests are handed on to it, its health is asked for."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from litestar import Request
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.response.base import ASGIResponse
+
+from api.errors import FactsDownError
+from api.processes.place import OWNER
+
+PATIENCE = 10.0
+"""Seconds a request waits for the recorder: as long as a restart takes, and some more."""
+ASKED_EVERY = 0.5
+ASKED_FOR = 1.0
+HOP = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"}
+    | {"proxy-authenticate", "proxy-authorization", "content-length", "authorization", "x-api-key"}
+)
+"""Headers that end at a hop, and keys: the recorder trusts its socket."""
+
+
+PARTS = ("facts", "replica", "learning", "learning_stale")
+"""What of the recorder's health is that of the whole service."""
+
+
+class Recorder:
+    """The way to the recorder.
+
+    Parameters
+    ----------
+    path
+        Its Unix socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.reason: str | None = "it has not been asked yet"
+        self._said: dict[str, Any] = {}
+        self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(
+                uds=str(path), limits=httpx.Limits(max_connections=32)
+            ),
+            base_url="http://recorder",
+            timeout=PATIENCE,
+        )
+
+    async def hand_on(self, request: Request[Any, Any, Any]) -> ASGIResponse:
+        """Return the recorder's answer to a request.
+
+        Raises
+        ------
+        FactsDownError
+            If it does not answer.
+        """
+        scope = request.scope
+        target = scope["raw_path"].decode("ascii")
+        if scope["query_string"]:
+            target += "?" + scope["query_string"].decode("latin-1")
+        headers = [
+            (name, value)
+            for name, value in scope["headers"]
+            if name.decode("latin-1").lower() not in HOP
+        ]
+        try:
+            reply = await self._client.request(
+                request.method, target, content=await request.body(), headers=headers
+            )
+        except httpx.HTTPError as error:
+            raise FactsDownError(f"the recorder does not answer ({_said(error)})") from error
+        kept = {name: value for name, value in reply.headers.items() if name not in HOP}
+        return ASGIResponse(body=reply.content, status_code=reply.status_code, headers=kept)
+
+    async def watch(self) -> None:
+        """Ask how the recorder is, for ever."""
+        while True:
+            await self._ask()
+            await asyncio.sleep(ASKED_EVERY)
+
+    async def _ask(self) -> None:
+        try:
+            reply = await self._client.get("/health/ready", timeout=ASKED_FOR)
+            self._said = msgspec.json.decode(reply.content, type=dict[str, Any])
+            self.reason = None
+        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+            self.reason = f"the recorder does not answer ({_said(error)})"
+
+    def health(self) -> tuple[dict[str, Any], list[str]]:
+        """Return how its parts of the service are, and what is not as it should be."""
+        parts = {name: self._said.get(name) for name in PARTS}
+        if self.reason is not None:
+            parts["facts"] = {"available": False, "reason": self.reason}
+            return parts, [f"facts: {self.reason}"]
+        reasons = self._said.get("reasons", [])
+        return parts, [text for text in reasons if text.partition(":")[0] in PARTS]
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch the recorder for as long as the worker runs."""
+        task = asyncio.create_task(self.watch())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self._client.aclose()
+
+    def handed_on(self, handlers: Iterable[BaseRouteHandler]) -> list[BaseRouteHandler]:
+        """Return the handlers, with those of the recorder replaced by handing on."""
+        return [self._instead(handler) for handler in handlers]
+
+    def _instead(self, handler: BaseRouteHandler) -> BaseRouteHandler:
+        if handler.opt.get(OWNER) != "recorder" or not isinstance(handler, HTTPRouteHandler):
+            return handler
+
+        async def hand_on(request: Request[Any, Any, Any]) -> ASGIResponse:
+            return await self.hand_on(request)
+
+        return HTTPRouteHandler(
+            sorted(handler.paths),
+            http_method=sorted(handler.http_methods),
+            name=handler.name,
+            opt=handler.opt,
+            guards=handler.guards,
+        )(hand_on)
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,263 @@
+"""The supervisor: starts the parts, starts again what ends, lets them finish when it is asked to.
+
+It holds both listening sockets and never reads from them: a part that starts again finds the
+connections that came meanwhile. It loads no models and no facts, so there is little in it that
+could fail.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from api.processes import status as file
+from api.processes.restarts import WINDOW, delay, looping
+from api.processes.status import PartStatus, Role, State, Status
+from api.settings import Settings
+
+log = logging.getLogger("api")
+
+MODULE = "api.processes.part"
+TICK = 0.05
+BEAT = 1.0
+"""Seconds between two words of the supervisor."""
+DRAIN = 15.0
+"""Seconds in which a part may finish what it does before it is ended."""
+
+
+@dataclass(eq=False)
+class Part:
+    """One process that is kept running."""
+
+    name: str
+    role: Role
+    state: State = "waiting"
+    process: subprocess.Popen[bytes] | None = None
+    ready: int = -1
+    started: float = 0.0
+    due: float = 0.0
+    restarts: int = -1
+    since: str = ""
+    reason: str | None = None
+    ends: list[float] = field(default_factory=list)
+
+    def enter(self, state: State) -> None:
+        """Change the state."""
+        self.state, self.since = state, datetime.now(UTC).isoformat()
+
+    def status(self) -> PartStatus:
+        """Return what others are told."""
+        pid = self.process.pid if self.process else None
+        restarts = max(self.restarts, 0)
+        return PartStatus(self.name, self.role, self.state, pid, restarts, self.since, self.reason)
+
+
+class Supervisor:
+    """Keeps the parts of a service running.
+
+    Parameters
+    ----------
+    settings
+        How to run; `workers` says how many.
+    folder
+        Where the status file goes.
+    listener
+        The public listening socket.
+    address
+        What it is called.
+    """
+
+    def __init__(
+        self, settings: Settings, folder: Path, listener: socket.socket, address: str
+    ) -> None:
+        self._settings = settings
+        self._path = folder / file.FILE
+        self._listener = listener
+        self._address = address
+        self._parts = [Part("recorder", "recorder")]
+        self._parts += [Part(f"worker-{i}", "worker") for i in range(settings.workers)]
+        self._told = 0.0
+        self._ending = False
+
+    def run(self, ready: Callable[[], None] | None = None) -> None:
+        """Run until SIGINT or SIGTERM.
+
+        Parameters
+        ----------
+        ready
+            Called when every part is up for the first time.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="worlds-") as private, self._signals():
+            recorder = Path(private) / "recorder"
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
+                inner.bind(str(recorder))
+                inner.listen(128)
+                try:
+                    self._watch(inner, recorder, ready)
+                finally:
+                    self._end()
+        self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def end(*_: object) -> None:
+            self._ending = True
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _watch(
+        self, inner: socket.socket, recorder: Path, ready: Callable[[], None] | None
+    ) -> None:
+        while not self._ending:
+            changed = [self._look(part, inner, recorder) for part in self._parts]
+            self._tell(any(changed))
+            if ready is not None and all(part.state == "running" for part in self._parts):
+                ready()
+                ready = None
+            time.sleep(TICK)
+
+    def _look(self, part: Part, inner: socket.socket, recorder: Path) -> bool:
+        """Look after one part; return whether its state changed."""
+        now = time.monotonic()
+        if part.process is None:
+            if now < part.due:
+                return False
+            self._start(part, inner, recorder)
+            return True
+        code = part.process.poll()
+        if code is not None:
+            self._ended(part, code, now)
+            return True
+        if part.state == "starting" and _said(part.ready):
+            os.close(part.ready)
+            part.ready = -1
+            part.enter("running")
+            return True
+        return False
+
+    def _start(self, part: Part, inner: socket.socket, recorder: Path) -> None:
+        part.ready, told = os.pipe()
+        os.set_blocking(part.ready, False)
+        mine = inner if part.role == "recorder" else self._listener
+        orders = {
+            "role": part.role,
+            "settings": msgspec.to_builtins(self._settings),
+            "listener": mine.fileno(),
+            "ready": told,
+            "recorder": str(recorder),
+            "status": str(self._path.absolute()),
+        }
+        try:
+            part.process = subprocess.Popen(  # noqa: S603 - our own module and settings
+                [sys.executable, "-m", MODULE, json.dumps(orders)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(mine.fileno(), told),
+                start_new_session=True,  # Ctrl-C reaches the supervisor, which lets them finish
+            )
+        finally:
+            os.close(told)
+        part.started = time.monotonic()
+        part.restarts += 1
+        part.enter("starting")
+
+    def _ended(self, part: Part, code: int, now: float) -> None:
+        part.process = None
+        if part.ready >= 0:
+            os.close(part.ready)
+            part.ready = -1
+        part.ends = [end for end in part.ends if end > now - WINDOW] + [now]
+        part.reason = _how(code)
+        wait = delay(part.started, part.ends)
+        part.due = now + wait
+        part.enter("looping" if looping(part.ends) else "waiting")
+        log.error("%s ended (%s); it starts again in %.1f s", part.name, part.reason, wait)
+
+    def _tell(self, changed: bool) -> None:
+        now = time.monotonic()
+        if not changed and now - self._told < BEAT:
+            return
+        self._told = now
+        parts = tuple(part.status() for part in self._parts)
+        with contextlib.suppress(OSError):  # a full disk must not end the service
+            Status(os.getpid(), self._address, now, parts).write(self._path)
+
+    def _end(self) -> None:
+        """Let the workers finish, then the recorder; end what does not."""
+        for role in ("worker", "recorder"):
+            parts = [part for part in self._parts if part.role == role and part.process]
+            for part in parts:
+                part.enter("stopping")
+            self._tell(changed=True)
+            _finish([part.process for part in parts if part.process])
+
+
+def _finish(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Ask processes to end, end those that do not."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + DRAIN
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(deadline - time.monotonic(), 0.1))
+        if process.poll() is None:
+            log.error("process %d did not finish in %.0f s and was ended", process.pid, DRAIN)
+            process.kill()
+            process.wait()
+
+
+def _said(descriptor: int) -> bool:
+    """Return whether a part has said that it is up."""
+    try:
+        return bool(os.read(descriptor, 1))
+    except BlockingIOError:
+        return False
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def take_over(folder: Path, patience: float = DRAIN) -> list[int]:
+    """End the processes that a supervisor left behind when it was killed.
+
+    Returns
+    -------
+    list[int]
+        Their numbers; empty if there were none or the supervisor is well.
+    """
+    said: Any = file.read(folder / file.FILE)
+    if said is None or time.monotonic() - said.at <= file.SILENT:
+        return []
+    left = file.left_over(said, MODULE)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while file.left_over(said, MODULE) and time.monotonic() < deadline:
+        time.sleep(TICK)
+    for pid in file.left_over(said, MODULE):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return left
