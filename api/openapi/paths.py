@@ -152,7 +152,27 @@ def _health() -> Json:
         domain=TEXT,
         predictions={"type": "object"},
         facts=record("The fact store.", available=TRUTH, reason=MAYBE_TEXT),
+        replica={"type": ["object", "null"]},
         learning=ref("Run"),
+        learning_stale=MAYBE_TEXT,
+    )
+    part = record(
+        "One process.",
+        name=TEXT,
+        role={"enum": ["recorder", "worker"]},
+        state={"enum": ["starting", "running", "waiting", "looping", "stopping"]},
+        pid={"type": ["integer", "null"]},
+        restarts={"type": "integer"},
+        since=TIME,
+        reason=MAYBE_TEXT,
+    )
+    status = record(
+        "Every process of the service, and how the one that answers is.",
+        role={"enum": ["all", "recorder", "worker"]},
+        pid={"type": "integer"},
+        supervisor={"type": ["integer", "null"]},
+        parts=array(part),
+        ready=ready,
     )
     return {
         "/health/live": {
@@ -164,6 +184,14 @@ def _health() -> Json:
                 "health",
                 "Ready? Predictions are always answered; what is degraded says why.",
                 responses(200, ready, 400),
+            ),
+        },
+        "/v1/status": {
+            "get": operation(
+                "status",
+                "health",
+                "How every process of the service is, with restarts and their reasons.",
+                responses(200, status, 400),
             ),
         },
     }
