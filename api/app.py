@@ -21,6 +21,7 @@ from api.learning import Learning
 from api.openapi import document
 from api.processes.place import ALONE, Place
 from api.routes import comparisons, facts, health, models, pages, predictions, questions, scenarios
+from api.security.door import around, behind, gate_of
 from api.service import Service, utc_now
 from api.serving import Serving
 from api.settings import Settings
@@ -69,6 +70,7 @@ def create_service(
         now=now,
         place=place,
         recorder=_recorder(place),
+        gate=gate_of(settings, place),
     )
 
 
@@ -123,7 +125,8 @@ def create_app(
     if service.recorder is not None:
         handlers = service.recorder.handed_on(handlers)
     return Litestar(
-        route_handlers=handlers,
+        route_handlers=behind(service.gate, handlers),
+        **around(service.settings),
         exception_handlers={Exception: problems.answer},
         state=State({"service": service}),
         lifespan=[lambda _: _running(service)],

@@ -42,6 +42,46 @@ class BeyondError(ApiError, ValueError):
     """A request whose numbers leave the range of numbers, or that takes too long."""
 
 
+class KeysError(ApiError, ValueError):
+    """A file of keys, or a key, that cannot be used; the message says what to do."""
+
+
+class UnauthorizedError(ApiError):
+    """A request without a key that opens anything.
+
+    Parameters
+    ----------
+    detail
+        What is missing.
+    challenge
+        The header WWW-Authenticate: how to show a key.
+    """
+
+    def __init__(self, detail: str, challenge: str) -> None:
+        super().__init__(detail)
+        self.headers = {"www-authenticate": challenge}
+
+
+class ForbiddenError(UnauthorizedError):
+    """A request whose key may not do this."""
+
+
+class LimitError(ApiError):
+    """A key that has used up what it may use at once.
+
+    Parameters
+    ----------
+    detail
+        What is used up.
+    retry_after
+        Seconds after which there is room.
+    """
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class MissingError(ApiError, LookupError):
     """Something that is not there, such as a route, a release or a file."""
 

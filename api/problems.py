@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 BAD_REQUEST = Kind(400, "bad-request", "The request cannot be understood")
+UNAUTHORIZED = Kind(401, "unauthorized", "A key is needed")
+FORBIDDEN = Kind(403, "forbidden", "The key may not do this")
 NOT_FOUND = Kind(404, "not-found", "There is nothing at this address")
 UNKNOWN_NAME = Kind(404, "unknown-name", "Nobody declared this name")
 METHOD = Kind(405, "method", "This address does not take this method")
@@ -35,6 +38,7 @@ MEDIA = Kind(415, "media-type", "The body is of a kind that is not taken here")
 FORMULA = Kind(400, "formula", "The formula cannot be read or has no meaning")
 MEANINGLESS = Kind(422, "meaningless", "What was asked has no meaning")
 TIME = Kind(422, "time", "Nothing is known as of this time")
+LIMITED = Kind(429, "limited", "The key has used up its budget")
 BUSY = Kind(503, "busy", "More was asked than the service takes on at once")
 NO_FACTS = Kind(503, "facts-unavailable", "The fact store is not available")
 UNAVAILABLE = Kind(503, "unavailable", "This cannot be done now")
@@ -42,7 +46,7 @@ FAULT = Kind(500, "fault", "The service made a mistake")
 
 KINDS = (
     *(BAD_REQUEST, FORMULA, NOT_FOUND, UNKNOWN_NAME, METHOD, TOO_LARGE, MEDIA, MEANINGLESS, TIME),
-    *(BUSY, NO_FACTS, UNAVAILABLE, FAULT),
+    *(UNAUTHORIZED, FORBIDDEN, LIMITED, BUSY, NO_FACTS, UNAVAILABLE, FAULT),
 )
 
 TABLE: Mapping[type[Exception], Kind] = {
@@ -51,6 +55,9 @@ TABLE: Mapping[type[Exception], Kind] = {
     api.TimeError: TIME,
     api.BeyondError: MEANINGLESS,
     api.MissingError: NOT_FOUND,
+    api.UnauthorizedError: UNAUTHORIZED,
+    api.ForbiddenError: FORBIDDEN,
+    api.LimitError: LIMITED,
     api.BusyError: BUSY,
     api.FactsDownError: NO_FACTS,
     api.LearnError: UNAVAILABLE,
@@ -108,8 +115,8 @@ def problem(error: Exception, path: str) -> tuple[Kind, dict[str, Any], dict[str
     if isinstance(error, worlds.FormulaError):
         body["place"] = place(error)
     if (retry := getattr(error, "retry_after", None)) is not None:
-        headers["retry-after"] = str(max(1, round(float(retry))))
-    if isinstance(error, HTTPException) and error.headers:
+        headers["retry-after"] = str(max(1, ceil(float(retry))))
+    if isinstance(error, HTTPException | api.UnauthorizedError) and error.headers:
         headers |= {name.lower(): value for name, value in error.headers.items()}
     return kind, body, headers
 

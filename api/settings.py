@@ -42,13 +42,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     replicate_to: str = ""
     replicate_every: Seconds = 10.0
     access_log: bool = False
+    keys: str = ""
+    hosts: str = ""
+    cors: str = ""
+    client_seconds: Seconds = 20.0
+    connections: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
 
     def __post_init__(self) -> None:
-        if not is_loopback(self.host):
+        if not self.keys and not is_loopback(self.host):
             msg = (
-                f"host = {self.host!r} is reachable from other machines, and this service has no "
-                "keys yet: bind 127.0.0.1, ::1 or localhost, and put a proxy with authentication "
-                "in front if others need it"
+                f"host = {self.host!r} is reachable from other machines, and there are no keys: "
+                "bind 127.0.0.1, ::1 or localhost, or name a file of keys "
+                '(keys = "keys.json"; `worlds keys create` makes it)'
             )
             raise ValueError(msg)
 
@@ -60,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 MEANINGS: Mapping[str, str] = {
     "var": "directory of all data: <var>/<domain>/facts.duckdb and <var>/<domain>/snapshots",
     "domain": "name of a shipped domain, path of a .py file, or package.module:ATTRIBUTE",
-    "host": "address to listen on; loopback only, because there are no keys",
+    "host": "address to listen on; loopback only, unless there are keys",
     "port": "port to listen on; 0 takes a free one",
     "workers": "API workers beside a recorder of facts; 0: one process does everything",
     "queue": "events that may wait for the writer before new ones are refused with 503",
@@ -75,8 +80,19 @@ MEANINGS: Mapping[str, str] = {
     "replicate_to": "folder of a replica of the facts, kept while serving; empty: none",
     "replicate_every": "most seconds that the replica may be behind",
     "access_log": "whether every request is logged",
+    "keys": "file of keys; empty: no keys, every route is open to this machine, and only to it",
+    "hosts": "names by which it may be called, *.example.org too, with commas; empty: those of this "
+    "machine without keys, any with keys",
+    "cors": "origins of web pages that may ask from a browser, with commas; empty: none",
+    "client_seconds": "seconds a client has for sending a request, or for taking in its answer",
+    "connections": "most connections of a process; 0: as many as its open files allow",
 }
 """What every setting means: shown by `worlds serve --help` and in the documentation."""
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the parts of a list with commas."""
+    return tuple(part for part in (one.strip() for one in text.split(",")) if part)
 
 
 def is_loopback(host: str) -> bool:

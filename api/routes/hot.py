@@ -15,13 +15,17 @@ from litestar.types import Receive, Scope, Send
 
 from api.errors import MediaTypeError
 from api.routes.replies import JSON
+from api.security.gate import Gate
+from api.security.needs import Need
 
 METHODS = "POST, OPTIONS"
 
 type Work = Callable[[bytes], Awaitable[bytes]]
 
 
-def hot_post(path: str, name: str, limit: int, work: Work) -> ASGIRouteHandler:
+def hot_post(
+    path: str, name: str, limit: int, work: Work, gate: Gate, need: Need
+) -> ASGIRouteHandler:
     """Return a handler that answers a JSON body with JSON.
 
     Parameters
@@ -32,9 +36,11 @@ def hot_post(path: str, name: str, limit: int, work: Work) -> ASGIRouteHandler:
         Largest body in bytes.
     work
         From the body to the reply.
+    gate, need
+        Who is let in, and what the key must allow.
     """
 
-    @asgi(path, name=name, copy_scope=False)
+    @asgi(path, name=name, copy_scope=False, opt={"gated": True})
     async def handler(scope: Scope, receive: Receive, send: Send) -> None:
         method = scope.get("method")
         if method == "OPTIONS":
@@ -42,6 +48,7 @@ def hot_post(path: str, name: str, limit: int, work: Work) -> ASGIRouteHandler:
             return
         if method != "POST":
             raise MethodNotAllowedException(headers={"allow": METHODS})
+        gate.admit(scope, need)
         _check_type(scope)
         reply = await work(await _read(receive, limit))
         await _send(send, 200, reply, (b"content-type", JSON.encode()))

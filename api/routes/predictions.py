@@ -13,6 +13,7 @@ from api.drafts import Draft, DraftChecker
 from api.errors import RequestError
 from api.routes.hot import hot_post
 from api.schemas import PredictionRequest, decode
+from api.security.needs import PREDICT
 from api.service import Service
 from api.serving import Served
 
@@ -63,7 +64,8 @@ def handlers(service: Service) -> list[ASGIRouteHandler]:
         return await service.desk.run(lambda: many(served, wanted, drafts))
 
     path = f"/v1/predictions/{service.domain.label}"
-    return [hot_post(path, "predict", service.settings.body_limit, predict)]
+    limit_of_body = service.settings.body_limit
+    return [hot_post(path, "predict", limit_of_body, predict, service.gate, PREDICT)]
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -10,6 +10,8 @@ from api.app import create_app
 from api.settings import Settings
 from tests.api.building import NOW, publish
 
+HERE = "http://127.0.0.1"
+
 type Client = TestClient[Litestar]
 
 
@@ -20,7 +22,7 @@ def var(tmp_path: Path) -> Path:
 
 def client_of(var: Path, **settings: Any) -> Client:
     chosen = Settings(**{"var": str(var), "poll_seconds": 0.05, **settings})
-    return TestClient(create_app(chosen, now=lambda: NOW))
+    return TestClient(create_app(chosen, now=lambda: NOW), base_url=HERE)
 
 
 @pytest.fixture(scope="module")
