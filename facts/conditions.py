@@ -53,6 +53,7 @@ def where(
     attribute: str | Sequence[str] | None,
     valid_from: datetime | None,
     valid_to: datetime | None,
+    begins_from: datetime | None = None,
 ) -> tuple[str, list[Any]]:
     """Return a condition on the log for visible candidates, with its bound parameters."""
     parts = [f"op <= {CORRECT} AND recorded_at <= ?"]
@@ -70,6 +71,9 @@ def where(
     if valid_from is not None:
         parts.append("(valid_to IS NULL OR valid_to > ?)")
         bound.append(bound_time(aware("valid_from", valid_from)))
+    if begins_from is not None:
+        parts.append("valid_from >= ?")
+        bound.append(bound_time(aware("begins_from", begins_from)))
     return " AND ".join(parts), bound
 
 

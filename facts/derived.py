@@ -12,7 +12,7 @@ from facts import stated
 from facts.entitykey import EntityKeys
 from facts.force import Standing
 from facts.memory import all_references, replay
-from facts.rollup import NEEDED, RollUp, deltas, totals
+from facts.rollup import NEEDED, RollUp, condition, deltas, totals
 
 Steps = dict[tuple[int, Any], int]
 
@@ -47,9 +47,10 @@ def computed_deltas(
 ) -> Iterator[pa.Table]:
     """Yield the deltas of a roll-up that the log and the changes of visibility imply."""
     columns = ", ".join(NEEDED)
+    where, bound = condition(rollup.attribute)
     batches: Any = con.sql(
-        f"SELECT {columns} FROM log WHERE op <= 1 AND attribute = ?",  # noqa: S608 constants
-        params=[rollup.attribute],
+        f"SELECT {columns} FROM log WHERE op <= 1 AND {where}",  # noqa: S608 constants
+        params=bound or None,
     ).to_arrow_reader(1_000_000)
     for batch in batches:
         table = pa.Table.from_batches([batch])

@@ -57,6 +57,7 @@ class Reader(PageReader):
         attribute: str | Sequence[str] | None = None,
         valid_from: datetime | None = None,
         valid_to: datetime | None = None,
+        begins_from: datetime | None = None,
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
         """Return the visible facts as known at a time, in the order recorded.
@@ -72,6 +73,8 @@ class Reader(PageReader):
         valid_from, valid_to : datetime, optional
             Only facts that hold at some time in ``[valid_from, valid_to)``. For what holds at one
             moment see ``at``.
+        begins_from : datetime, optional
+            Only facts whose own valid_from is not before it.
         columns : sequence of str, optional
             Only these columns; default: all of ``facts.conditions.FACTS``.
 
@@ -87,7 +90,7 @@ class Reader(PageReader):
         """
         chosen = checked_columns(columns)
         known = self._known_at(as_of)
-        where, bound = where_of(known, attribute, valid_from, valid_to)
+        where, bound = where_of(known, attribute, valid_from, valid_to, begins_from)
         read = [c for c in chosen if c != "seq"]
         if entity is not None:
             where, bound = f"ekey = ?::UBIGINT AND {where}", [self._entity_key(entity), *bound]
@@ -204,10 +207,7 @@ class Reader(PageReader):
         QueryError
             There is no roll-up of that name.
         """
-        if not self._rows("SELECT 1 FROM rollups WHERE name = ?", [name]):
-            names = ", ".join(r[0] for r in self._rows("SELECT name FROM rollups ORDER BY 1"))
-            msg = f"no roll-up {name!r}; declared are: {names or 'none'}"
-            raise QueryError(msg)
+        self._check_rollup(name)
         low = -(2**62) if valid_from is None else aware("valid_from", valid_from)
         high = 2**62 if valid_to is None else aware("valid_to", valid_to)
         table = self._table(
@@ -218,6 +218,58 @@ class Reader(PageReader):
             [name, bound_time(self._known_at(as_of)), bound_time(low), bound_time(high)],
         )
         return with_zones(table)
+
+    def rollups(self) -> list[str]:
+        """Return the names of the declared roll-ups, sorted."""
+        return [row[0] for row in self._rows("SELECT name FROM rollups ORDER BY 1")]
+
+    def _check_rollup(self, name: str) -> None:
+        known = self.rollups()
+        if name not in known:
+            msg = f"no roll-up {name!r}; declared are: {', '.join(known) or 'none'}"
+            raise QueryError(msg)
+
+    def first_buckets(
+        self, name: str, *, prefix: str = "", as_of: datetime | None = None
+    ) -> pa.Table:
+        """Return the first bucket of every dimension of a roll-up, as known at a time.
+
+        Parameters
+        ----------
+        name : str
+            A declared roll-up.
+        prefix : str
+            Only dimensions that start with it.
+        as_of : datetime, optional
+            Known when; default: now.
+
+        Returns
+        -------
+        pyarrow.Table
+            ``dim`` and ``bucket`` (its start, UTC), by bucket, then dimension.
+
+        Raises
+        ------
+        QueryError
+            There is no roll-up of that name.
+        """
+        self._check_rollup(name)
+        table = self._table(
+            "SELECT dim, min(bucket) AS bucket FROM (SELECT bucket, dim FROM rollup"
+            " WHERE name = ? AND recorded_at <= ? AND starts_with(dim, ?)"
+            " GROUP BY bucket, dim HAVING sum(n) > 1e-9) GROUP BY dim ORDER BY bucket, dim",
+            [name, bound_time(self._known_at(as_of)), prefix],
+        )
+        return with_zones(table)
+
+    def sources(self, prefix: str = "", *, as_of: datetime | None = None) -> list[str]:
+        """Return the sources of visible facts about entities with a prefix, sorted."""
+        table = self.sql(
+            "SELECT DISTINCT source FROM facts WHERE starts_with(entity, ?) ORDER BY source",
+            [prefix],
+            as_of=as_of,
+        )
+        return [str(name) for name in table.column("source").to_pylist()]
 
     def entities(self, prefix: str = "", *, as_of: datetime | None = None) -> list[str]:
         """Return the entities with recorded facts whose name starts with a prefix, sorted."""

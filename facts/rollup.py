@@ -6,7 +6,8 @@ are never changed, so a roll-up can be read as known at any time, like the facts
 
 Per fact the number is its expectation; ``sum_var`` sums the variances, so the uncertainty of a sum
 is known too. By ``label``, a categorical counts towards each alternative with its probability, and
-``sum_var`` sums ``p (1 - p)``. Kinds without a number count with sums of zero.
+``sum_var`` sums ``p (1 - p)``. Kinds without a number count with sums of zero. A roll-up of several
+attributes only counts: the sum of different things means nothing.
 """
 
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ DELTAS = pa.schema(
         ("sum_var", pa.float64()),
     ]
 )
+EVERY, ALL_BUT = "*", "*-"
 SUMS = ("n", "total", "squares", "sum_var")
 
 
@@ -61,7 +63,7 @@ class RollUp:
     name : str
         Its name.
     attribute : str
-        Which facts count.
+        Which facts count: those of this attribute, all with ``*``, all but one with ``*-NAME``.
     bucket : {"minute", "quarter", "hour", "day"}
         The width of a bucket of ``valid_from``, in UTC.
     by : {"", "entity", "prefix", "source", "text", "choice", "label"}
@@ -82,12 +84,32 @@ class RollUp:
         if not self.name or not self.attribute:
             msg = f"a roll-up needs a name and an attribute; got {self!r}"
             raise QueryError(msg)
+        if self.attribute.startswith(EVERY) and self.by == "label":
+            msg = f"a roll-up by label has one attribute; got {self!r}"
+            raise QueryError(msg)
         if self.bucket not in BUCKETS or self.by not in DIMENSIONS:
             msg = (
                 f"a roll-up's bucket is one of {', '.join(BUCKETS)} and its dimension one of"
                 f" {', '.join(d or 'none' for d in DIMENSIONS)}; got {self!r}"
             )
             raise QueryError(msg)
+
+
+def condition(attribute: str) -> tuple[str, list[str]]:
+    """Return the SQL condition on the attribute of a roll-up, with its bound parameters."""
+    if not attribute.startswith(EVERY):
+        return "attribute = ?", [attribute]
+    if attribute == EVERY:
+        return "true", []
+    return "attribute <> ?", [attribute.removeprefix(ALL_BUT)]
+
+
+def _concerned(attribute: str, names: Any) -> Any:
+    if not attribute.startswith(EVERY):
+        return pc.equal(names, attribute)
+    if attribute == EVERY:
+        return pc.is_valid(names)
+    return pc.not_equal(names, attribute.removeprefix(ALL_BUT))
 
 
 def deltas(
@@ -107,7 +129,7 @@ def deltas(
         When the change is known; default: each row's own recorded time.
     """
     mine = pc.and_(
-        pc.equal(rows.column("attribute"), rollup.attribute),
+        _concerned(rollup.attribute, rows.column("attribute")),
         pc.and_(pc.less_equal(rows.column("op"), 1), pc.is_valid(rows.column("kind"))),
     )
     mask = pc.fill_null(mine, False).to_numpy()
@@ -120,7 +142,8 @@ def deltas(
         dim = rows.column("dim")
         sums = (weights, np.zeros(len(weights)), np.zeros(len(weights)), weights * (1 - weights))
     else:
-        mean, variance = _numbers(rows)
+        many = rollup.attribute.startswith(EVERY)
+        mean, variance = np.zeros((2, rows.num_rows)) if many else _numbers(rows)
         dim = _dimension(rollup.by, rows)
         sums = (np.ones(len(mean)), mean, mean * mean, variance)
     width = BUCKETS[rollup.bucket]

@@ -8,7 +8,7 @@ began; its label is the last value known, if that was observed when ripe. Nothin
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from facts import fact_value
+from worlds.begins import begins
 from worlds.core.distributions import Floats
 from worlds.core.features import Features
 from worlds.domain import Domain
@@ -49,6 +50,36 @@ class FactSource(Protocol):
 
     def last_recorded(self) -> datetime | None:
         """Return when the last fact was recorded."""
+        ...
+
+
+@runtime_checkable
+class RolledFacts(FactSource, Protocol):
+    """Facts with roll-ups: a `facts.Reader`. Things are counted without reading every fact."""
+
+    def facts(
+        self,
+        *,
+        as_of: datetime | None = None,
+        valid_to: datetime | None = None,
+        begins_from: datetime | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the visible facts as known at a time."""
+        ...
+
+    def rollups(self) -> list[str]:
+        """Return the names of the declared roll-ups."""
+        ...
+
+    def first_buckets(
+        self, name: str, *, prefix: str = "", as_of: datetime | None = None
+    ) -> pa.Table:
+        """Return the first bucket of every dimension."""
+        ...
+
+    def sources(self, prefix: str = "", *, as_of: datetime | None = None) -> list[str]:
+        """Return the sources of visible facts."""
         ...
 
 
@@ -101,9 +132,19 @@ def read(
         of the period in which the last thing began, if that period was over at `as_of`; else
         its begin, because more of it is still to come.
     """
-    table = source.facts(as_of=as_of, columns=COLUMNS)
-    table = table.filter(pc.starts_with(table["entity"], f"{domain.entity}:"))
-    things = _things(table, domain, as_of if until is None else until)
+    seen = as_of if until is None else until
+    older = None
+    if isinstance(source, RolledFacts) and begins(domain).name in source.rollups():
+        older = _older(domain, source, as_of, floor(seen, domain.step))
+    if older is None:
+        table = _about(domain, source.facts(as_of=as_of, columns=COLUMNS))
+        things = _things(table, domain, seen)
+        sources = [str(name) for name in pc.unique(table["source"]).to_pylist()]
+    else:
+        recent_facts = older.source.facts(as_of=as_of, begins_from=older.before, columns=COLUMNS)
+        table = _about(domain, recent_facts)
+        things = _joined(older, _things(table, domain, seen))
+        sources = older.source.sources(f"{domain.entity}:", as_of=as_of)
     limit = _until(things.begin, domain.step, as_of, until)
     inside = np.flatnonzero(things.begin < utc64(limit))
     recent = inside[-MOST_ITEMS:]
@@ -117,8 +158,64 @@ def read(
         ripens=domain.label_ripens,
     )
     counts = _counts(domain, things.begin[inside], items, limit)
-    simulated = any(is_simulated(str(name)) for name in pc.unique(table["source"]).to_pylist())
-    return History(counts, items, limit, simulated)
+    return History(counts, items, limit, any(is_simulated(name) for name in sources))
+
+
+def _about(domain: Domain, table: pa.Table) -> pa.Table:
+    return table.filter(pc.starts_with(table["entity"], f"{domain.entity}:"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Older:
+    """Things that began before the latest ones, as the roll-up has them: by period only.
+
+    The begin of the first is exact, the others are at the begin of their period.
+    """
+
+    source: RolledFacts
+    before: datetime
+    names: list[str]
+    begin: Times
+
+
+def _older(domain: Domain, source: RolledFacts, as_of: datetime, until: datetime) -> _Older | None:
+    """Return the things whose facts need not be read, or None where all are needed."""
+    prefix = f"{domain.entity}:"
+    table = source.first_buckets(begins(domain).name, prefix=prefix, as_of=as_of)
+    begin = _times(table["bucket"])
+    candidates = int(np.searchsorted(begin, utc64(until)))
+    if candidates <= MOST_ITEMS:
+        return None
+    before = begin[candidates - MOST_ITEMS]
+    old = int(np.searchsorted(begin, before))
+    if old == 0:
+        return None
+    first = _about(
+        domain,
+        source.facts(
+            as_of=as_of,
+            valid_to=aware(begin[0]) + domain.step,
+            columns=("entity", "attribute", "valid_from"),
+        ),
+    )
+    first = first.filter(pc.not_equal(first["attribute"], pa.scalar(domain.label)))
+    begin = begin[:old].copy()
+    begin[0] = _times(first["valid_from"]).min()
+    names = [str(name) for name in table["dim"].slice(0, old).to_pylist()]
+    return _Older(source, aware(before), names, begin)
+
+
+def _joined(older: _Older, latest: _Things) -> _Things:
+    """Return all things in order: older ones without label, later facts of which are left out."""
+    known = set(older.names)
+    keep = np.array([name not in known for name in latest.names], dtype=bool)
+    count = len(older.names)
+    return _Things(
+        [*older.names, *(name for name in latest.names if name not in known)],
+        np.concatenate([older.begin, latest.begin[keep]]),
+        np.concatenate([np.full(count, np.nan), latest.label[keep]]),
+        np.concatenate([np.full(count, UNKNOWN_TIME), latest.label_at[keep]]),
+    )
 
 
 MOST_PERIODS = 50_000
@@ -145,7 +242,8 @@ def _things(table: pa.Table, domain: Domain, seen: datetime) -> _Things:
     np.minimum.at(begin, entity[~is_label], when[~is_label].astype(np.int64))
     label = np.full(len(names), np.nan)
     label_at = np.full(len(names), UNKNOWN_TIME)
-    rows = np.flatnonzero(is_label & (when <= utc64(seen)))
+    known = is_label & (when <= utc64(seen)) & (when.astype(np.int64) >= begin[entity])
+    rows = np.flatnonzero(known)
     rows = rows[np.lexsort((table["seq"].to_numpy()[rows], when[rows]))]
     label[entity[rows]] = _numbers(table, rows)
     label_at[entity[rows]] = when[rows]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from facts import Store
+from worlds.begins import begins
 from worlds.domain import Domain
 from worlds.errors import FitError, SnapshotError
 from worlds.learn.before import standing
@@ -64,7 +65,7 @@ def learn_once(domain: Domain, options: argparse.Namespace, display: Display) ->
         options.workers,
         options.domain,
     )
-    with alone(folder), facts_of(options.facts, folder) as source:
+    with alone(folder), facts_of(domain, options.facts, folder) as source:
         as_of = options.as_of or source.last_recorded()
         if as_of is None:
             msg = f"there are no facts about {domain.name!r} yet: import or simulate some first"
@@ -174,10 +175,11 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def facts_of(export: Path | None, folder: Path) -> Iterator[FactSource]:
+def facts_of(domain: Domain, export: Path | None, folder: Path) -> Iterator[FactSource]:
     """Yield the facts: from an export, or from the store of the domain."""
     if export is not None:
         yield ExportedFacts(export)
         return
     with Store.open(folder / "facts.duckdb", create=False) as store:
+        store.declare_rollup(begins(domain))
         yield store.reader()
