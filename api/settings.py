@@ -81,8 +81,8 @@ MEANINGS: Mapping[str, str] = {
     "replicate_every": "most seconds that the replica may be behind",
     "access_log": "whether every request is logged",
     "keys": "file of keys; empty: no keys, every route is open to this machine, and only to it",
-    "hosts": "names by which it may be called, *.example.org too, with commas; empty: those of this "
-    "machine without keys, any with keys",
+    "hosts": "names by which it may be called, *.example.org too, with commas; empty: those of "
+    "this machine without keys, any with keys",
     "cors": "origins of web pages that may ask from a browser, with commas; empty: none",
     "client_seconds": "seconds a client has for sending a request, or for taking in its answer",
     "connections": "most connections of a process; 0: as many as its open files allow",
