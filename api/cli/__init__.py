@@ -14,8 +14,11 @@ COMMANDS = {
     "import": "Import a table of facts.",
     "facts": "Look at facts and at what could not be understood.",
     "learn": "Learn from the facts and publish the models.",
-    "models": "Show the models in force.",
+    "backtest": "Look back: how good every model would have been.",
+    "score": "Would we have been right?",
+    "models": "Show the models in force; promote, roll back, pin.",
     "serve": "Serve over HTTP.",
+    "keys": "Create, list, revoke and rotate keys.",
 }
 MODULES = {"import": "importing"}
 

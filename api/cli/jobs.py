@@ -134,7 +134,7 @@ def run_learning(settings: Settings, **options: object) -> dict[str, Any]:
 
 
 def run_module(
-    module: str, settings: Settings, options: Mapping[str, object]
+    module: str, settings: Settings, options: Mapping[str, object], words: tuple[str, ...] = ()
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run a module of the learning room as a process that ends with this one.
 
@@ -144,7 +144,7 @@ def run_module(
         If it takes longer than learning may.
     """
     command = [
-        *(sys.executable, "-m", module, "--parent", str(os.getpid())),
+        *(sys.executable, "-m", module, *words, "--parent", str(os.getpid())),
         *("--var", settings.var, "--domain", settings.domain),
         *arguments(options),
     ]
