@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from facts import bulk, chain, redelivery
+from facts import bulk, chain, redelivery, rollup_few
 from facts.entitykey import EntityKeys
 from facts.errors import QueryError, StoreDamaged
 from facts.events import Event, RawBad, Receipt, event_json
@@ -24,12 +24,13 @@ from facts.layout import INSERT_LOG, OPS
 from facts.mark import read_mark, used_in_rows, used_in_table
 from facts.memory import FEW, Known, Memory, RawName, digest_of
 from facts.plan import Plan
+from facts.redelivery import Again
 from facts.rollup import NEEDED, RollUp, deltas
+from facts.rollup_few import Delta, few_deltas
 from facts.rows import (
     ENTITY,
     LogRow,
     columns_of,
-    event_table,
     parameters,
     with_chain,
 )
@@ -51,7 +52,7 @@ class _Group:
     known: dict[Key, Known]
     raw: set[RawName]
     fresh: dict[Key, int] = field(default_factory=dict)
-    again: list[tuple[Receipt, Event, str, int]] = field(default_factory=list)
+    again: list[Again] = field(default_factory=list)
 
 
 class Recorder:
@@ -125,7 +126,7 @@ class Recorder:
         group = _Group(Plan(self.seq + 1, self.tx + 1, self.next_time()), known, raw)
         if not bad and not self.memory.has_erased:
             self._plan_events(events, hashes, group)
-            self._tell_differences(group)
+            redelivery.tell(self.con, group.plan, group.again)
             return group.plan
         hash_of = iter(hashes)
         for item in items:
@@ -133,7 +134,7 @@ class Recorder:
                 self._plan_other(item, next(hash_of), group)
             else:
                 self._plan_raw(item, group)
-        self._tell_differences(group)
+        redelivery.tell(self.con, group.plan, group.again)
         return group.plan
 
     def _plan_raw(self, item: RawBad, group: _Group) -> None:
@@ -199,28 +200,6 @@ class Recorder:
         if had is None:
             had = group.known[key] = Known({}, OPS[event.op], event.refers)
         had.rows.update(new)
-
-    def _tell_differences(self, group: _Group) -> None:
-        """Say on the receipts of facts sent again where they differ from what is recorded."""
-        first, plan = group.plan.first, group.plan
-        found: dict[int, tuple[Receipt, list[str]]] = {}
-        for inside in (True, False):
-            again = [row for row in group.again if (row[3] >= first) is inside]
-            said = [(event, attribute, seq) for _, event, attribute, seq in again]
-            if not said:
-                continue
-            if inside:
-                names = [attribute for _, attribute, _ in said]
-                held = [plan.events[seq - first] for _, _, seq in said]
-                theirs = event_table([event for event, _, _ in said], names, 0, 0, 0)
-                differ = redelivery.compare(theirs, event_table(held, names, 0, 0, 0), names)
-            else:
-                differ = redelivery.differences(self.con, said)
-            for at, what in differ.items():
-                receipt = again[at][0]
-                found.setdefault(id(receipt), (receipt, []))[1].append(what)
-        for receipt, parts in found.values():
-            receipt.reason = redelivery.reason(parts)
 
     def _had(self, key: Key, group: _Group) -> Known | None:
         """Return what is known of an event, from the log and from this group."""
@@ -306,11 +285,12 @@ class Recorder:
 
     def _write(self, plan: Plan) -> None:
         count = plan.count
-        if count <= FEW and not plan.steps and not self.rollups:
+        if count <= FEW and not plan.steps:
             rows = plan.rows()
             digest = chain.digest_rows(columns_of(rows))
             head = chain.link(self.head, plan.tx, plan.recorded_us, count, digest)
-            self._insert_few(rows, head)
+            new = (plan.events, plan.attributes, plan.recorded_us)
+            self._insert_few(rows, head, few_deltas(self.rollups, *new))
             used = used_in_rows(rows)
         else:
             table = plan.table()
@@ -333,8 +313,8 @@ class Recorder:
         self.memory.remember(hashes, self.seq + 1, self.seq + count)
         self.seq, self.tx, self.recorded_us, self.head = self.seq + count, tx, recorded_us, head
 
-    def _insert_few(self, rows: list[LogRow], head: bytes) -> None:
-        """Insert some rows by bound parameters, which is quickest for a few; commits by itself."""
+    def _insert_few(self, rows: list[LogRow], head: bytes, added: list[Delta]) -> None:
+        """Insert some rows by bound parameters, which is quickest for a few."""
         last = len(rows) - 1
         values = [
             p
@@ -342,21 +322,33 @@ class Recorder:
             for p in parameters(row, head if i == last else None, self._key(row[ENTITY]))
         ]
         many = ", ".join([MARKS] * len(rows))
-        self.con.execute(f"INSERT INTO log VALUES {many}", values)  # noqa: S608 question marks
+        statement = f"INSERT INTO log VALUES {many}"  # noqa: S608 question marks
+        if not added:
+            self.con.execute(statement, values)  # commits by itself
+            return
+        with self._transaction():
+            self.con.execute(statement, values)
+            many = ", ".join([rollup_few.MARKS] * len(added))
+            self.con.execute(rollup_few.INSERT + many, [p for row in added for p in row])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.con.execute("BEGIN")
+        try:
+            yield
+            self.con.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
 
     def insert(self, table: pa.Table, steps: list[tuple[int, int]], recorded_us: int) -> None:
         """Insert rows of the log with all that follows from them, in one transaction."""
-        self.con.execute("BEGIN")
-        try:
+        with self._transaction():
             self.con.from_arrow(self.keyed(table)).insert_into("log")
             if steps:
                 self._insert_steps(steps, recorded_us)
             for rollup in self.rollups:
                 self._insert_deltas(rollup, table, steps, recorded_us)
-            self.con.execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
 
     def keyed(self, table: pa.Table) -> pa.Table:
         """Return rows of the log with their entities' keys, as the file has them."""

@@ -16,17 +16,51 @@ import pyarrow as pa
 import pyarrow.compute as arrow_compute
 from numpy.typing import NDArray
 
-from facts.events import Event
+from facts.events import Event, Receipt
 from facts.memory import ERASED
+from facts.plan import Plan
 from facts.rows import event_table
 from facts.values import Cells
 
 pc: Any = arrow_compute  # its annotations do not know chunked arrays
+Again = tuple[Receipt, Event, str, int]
 VALUE = ("kind", *Cells._fields)
 TIMES = ("valid_from", "valid_to")
 REFERS = ("refers_source", "refers_id")
 COMPARED = ("entity", "op", *VALUE, *TIMES, "choice", *REFERS, "extra")
 MOST_NAMED = 5
+
+
+def tell(con: duckdb.DuckDBPyConnection, plan: Plan, again: Sequence[Again]) -> None:
+    """Say on receipts where facts sent again differ from what is recorded, or planned.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        The writer's connection.
+    plan : Plan
+        What will be recorded.
+    again : sequence of (receipt, event, attribute, seq)
+        The facts sent again, and the row that holds each.
+    """
+    found: dict[int, tuple[Receipt, list[str]]] = {}
+    for inside in (True, False):
+        rows = [row for row in again if (row[3] >= plan.first) is inside]
+        if not rows:
+            continue
+        differ = _planned(plan, rows) if inside else differences(con, [r[1:] for r in rows])
+        for at, what in differ.items():
+            receipt = rows[at][0]
+            found.setdefault(id(receipt), (receipt, []))[1].append(what)
+    for receipt, parts in found.values():
+        receipt.reason = reason(parts)
+
+
+def _planned(plan: Plan, rows: Sequence[Again]) -> dict[int, str]:
+    names = [attribute for _, _, attribute, _ in rows]
+    theirs = event_table([event for _, event, _, _ in rows], names, 0, 0, 0)
+    held = [plan.events[seq - plan.first] for _, _, _, seq in rows]
+    return compare(theirs, event_table(held, names, 0, 0, 0), names)
 
 
 def differences(

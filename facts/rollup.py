@@ -104,6 +104,13 @@ def condition(attribute: str) -> tuple[str, list[str]]:
     return "attribute <> ?", [attribute.removeprefix(ALL_BUT)]
 
 
+def concerned_one(wanted: str, attribute: str) -> bool:
+    """Whether facts of an attribute count in a roll-up of ``wanted``."""
+    if not wanted.startswith(EVERY):
+        return attribute == wanted
+    return wanted == EVERY or attribute != wanted.removeprefix(ALL_BUT)
+
+
 def _concerned(attribute: str, names: Any) -> Any:
     if not attribute.startswith(EVERY):
         return pc.equal(names, attribute)
