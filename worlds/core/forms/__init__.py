@@ -2,6 +2,7 @@
 
 from worlds.core.forms.base import FORMS, CountForm, Form, SizeForm, register
 from worlds.core.forms.count_path import CountPath
+from worlds.core.forms.forest import Forest
 from worlds.core.forms.log_linear import LogLinear
 
-__all__ = ["FORMS", "CountForm", "CountPath", "Form", "LogLinear", "SizeForm", "register"]
+__all__ = ["FORMS", "CountForm", "CountPath", "Forest", "Form", "LogLinear", "SizeForm", "register"]

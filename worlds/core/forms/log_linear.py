@@ -314,15 +314,27 @@ class LogLinear:
         """
         where = where or {}
         rows = [settle(item, where) for item in self.population] or [Features()]
-        unseen = sum(
-            self.group_sd.get(category, 0.0) ** 2
-            for category, label in where.items()
-            if category in self._by_name and label not in self._by_name[category].columns
-        )
+        unseen = self.unseen_variance(where)
         etas, weights = self._population_draws(rows, unseen)
         shared = unseen + self.drift_sd**2 * max(days, 0.0)
         etas = etas + np.sqrt(shared) * stratified(self.draws.shape[1])
         return shared_nodes(np.exp(etas), weights, self.size, self.noise)
+
+    def unseen_variance(self, where: Mapping[str, str]) -> float:
+        """Return the variance of the effects of labels that nobody has seen."""
+        return sum(
+            self.group_sd.get(category, 0.0) ** 2
+            for category, label in where.items()
+            if category in self._by_name and label not in self._by_name[category].columns
+        )
+
+    def shared_sd(self, rows: list[Features], where: Mapping[str, str], days: float) -> float:
+        """Return the sd of the log level that things share: posterior, unseen labels, drift."""
+        unseen = self.unseen_variance(where)
+        etas, weights = self._population_draws(rows, unseen)
+        levels = weights @ np.exp(etas - etas.max())
+        known = float(np.log(levels / levels.mean()).var())
+        return sqrt(known + unseen + self.drift_sd**2 * max(days, 0.0))
 
     def _population_draws(self, rows: list[Features], shared: float) -> tuple[Floats, Floats]:
         """Return draws (rows, S) of the log means of the population and the row weights.

@@ -10,6 +10,10 @@ from worlds.core.noise import Noise
 SHARED_NODES = 8
 INNER_NODES = 8
 NOISE_BINS = 48
+BIN_EDGES: Floats = np.concatenate([np.arange(1, 10) / 10, [0.95, 0.98, 0.99, 0.997, 0.999]])
+"""Where a table is cut: finer in the tail, which decides the variance of sums."""
+MOST_SIZE = 1e6
+"""Size that is Poisson for every count here; finite, so that all components are alike."""
 ORDER = 20150131
 """Seed of the one fixed order in which normal scores meet posterior draws."""
 
@@ -103,3 +107,23 @@ def compress(values: Floats, probs: Floats, size: float) -> CountMixture:
     noise = mean**2 / size + inside * (1 + 1 / size)
     sizes = np.where(noise > 0, mean**2 / np.where(noise > 0, noise, 1.0), size)
     return CountMixture.of(mean, sizes, weight[kept])
+
+
+def binned(grid: Floats, cumulative: Floats) -> CountMixture:
+    """Return a mixture of few components like a count given by a table of P(X <= grid).
+
+    Every component has mean and variance of its bin of the table; where counts scatter less than
+    Poisson ones inside a bin, it is Poisson.
+    """
+    mass = np.maximum(np.diff(cumulative, prepend=0.0), 0.0)
+    low = np.concatenate([[-1.0], grid[:-1]]) + 1
+    middle, inside = (low + grid) / 2, ((grid - low + 1) ** 2 - 1) / 12
+    bins = np.searchsorted(BIN_EDGES, np.cumsum(mass) - mass / 2)
+    count = len(BIN_EDGES) + 1
+    weight = np.bincount(bins, mass, count)
+    kept = weight > 0
+    mean = np.bincount(bins, mass * middle, count)[kept] / weight[kept]
+    second = np.bincount(bins, mass * (middle**2 + inside), count)[kept] / weight[kept]
+    excess = second - mean**2 - mean
+    sizes = np.where(excess > 0, mean**2 / np.where(excess > 0, excess, 1.0), MOST_SIZE)
+    return CountMixture.of(mean, np.clip(sizes, 1e-3, MOST_SIZE), weight[kept] / weight.sum())

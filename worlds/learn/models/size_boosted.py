@@ -1,0 +1,61 @@
+"""Sizes, boosted: trees for the whole distribution around the hierarchical regression."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from worlds.core.features import FeatureSpec
+from worlds.core.forms.forest import MIDDLE, Encoder, Forest
+from worlds.core.forms.log_linear import LogLinear
+from worlds.core.noise import SMOOTH_SIZE
+from worlds.learn import hierarchy
+from worlds.learn.boosting import TREES, boost
+from worlds.learn.models.size_learned import level_first, prepare, record
+from worlds.learn.protocol import Declined, Fit, Result
+from worlds.learn.series import Items
+
+LEAST = 150
+"""Labelled items below which trees find nothing but chance."""
+MOST = 12_000
+"""The latest labelled items that are used."""
+MEMORY = 3000.0
+"""Items after which one counts half."""
+DRAWS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Boosted:
+    """Gradient-boosted cumulative probabilities of what the regression leaves unexplained."""
+
+    name: ClassVar[str] = "boosted"
+    role: ClassVar[Literal["size"]] = "size"
+
+    def fit(
+        self, items: Items, spec: FeatureSpec, *, at: datetime, rng: np.random.Generator
+    ) -> Result:
+        """Fit the regression, then trees on the log ratios of the labels to it."""
+        known = items.labelled()
+        if len(known) < LEAST:
+            return Declined(self.name, f"{len(known)} items with a known label; needs {LEAST}")
+        made = prepare(items, spec, at, MOST)
+        fitted = hierarchy.fit(made.problem)
+        base = LogLinear(
+            columns=("intercept", *made.design.columns),
+            draws=level_first(fitted.draws(rng, DRAWS), len(made.design.columns)),
+            size=SMOOTH_SIZE,
+            group_sd={name: fitted.sd[name] for name in made.design.groups},
+            tags=spec.tags,
+            numbers=made.design.numbers,
+            drift_sd=made.drift(fitted.effects, fitted.sd["level"]),
+            reference=made.reference,
+            population=made.population,
+        )
+        encoder = Encoder.of(base)
+        latest = known.features[-len(made.problem.y) :]
+        x = np.array([encoder.encode(item) for item in latest], float)
+        ratio = np.log(made.problem.y + MIDDLE) - made.log_mean(fitted.effects)
+        found = boost(x, ratio, hierarchy.fading(len(x), MEMORY), rng)
+        form = Forest(base, found.trees, found.steps, found.tails)
+        return Fit(form, {**record(fitted, len(x)), "trees": TREES, "method": "boosted CRPS"})
