@@ -4,12 +4,13 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from api.asking import arguments
-from api.errors import BeyondError
+from api.errors import BeyondError, RequestError
 from api.schemas import CompareRequest, FormulaCompareRequest, FormulaRequest, QuestionRequest
 from worlds.adhoc import NAME, Adhoc
 from worlds.answer import Answer
@@ -19,6 +20,8 @@ from worlds.core.explain import Explanation
 from worlds.core.newsvendor import Provision
 from worlds.scenario_runs import Asks, ScenarioComparison, compare_scenarios
 from worlds.scenarios import Scenario, ScenarioStore
+from worlds.view import Reading, Source, View
+from worlds.viewing import look
 from worlds.why import Why, why
 
 COMPARE_SECONDS = 10.0
@@ -78,6 +81,30 @@ def respond(
     decision = None if wanted.decide is None else answer.decide(wanted.decide)
     change = changed(then, answerer, answer, wanted) if then else None
     return Reply(answer, explanation, decision, change)
+
+
+def respond_from_facts(
+    view: View, source: Source, as_of: datetime | None, wanted: QuestionRequest
+) -> Reply:
+    """Answer a view from the facts themselves.
+
+    Raises
+    ------
+    RequestError
+        If something is asked that only questions about models have.
+    worlds.errors.WorldsError
+        What cannot be asked, and what would be right.
+    """
+    stray = {"do": wanted.do, "by": wanted.by, "since": wanted.since, "over": wanted.over > 1}
+    wrong = [(name, f"{view.name} asks facts, not models") for name in stray if stray[name]]
+    if wrong:
+        raise RequestError("this cannot be asked of facts", wrong)
+    asked = arguments(wanted)
+    parts = {name: asked[name] for name in ("where", "given", "threshold", "levels")}
+    answer = look(view, Reading(source, as_of), **parts)
+    explanation = answer.explain(acts_at=wanted.acts_at) if wanted.explain else None
+    decision = None if wanted.decide is None else answer.decide(wanted.decide)
+    return Reply(answer, explanation, decision)
 
 
 def changed(then: Answerer, now: Answerer, answer: Answer, wanted: QuestionRequest) -> Why:

@@ -6,6 +6,7 @@ from worlds.ask import Answerer
 from worlds.domain import Domain
 from worlds.errors import SnapshotError
 from worlds.publish import Release, SnapshotStore
+from worlds.viewing import views
 
 
 def catalogue(domain: Domain) -> dict[str, Any]:
@@ -23,6 +24,21 @@ def catalogue(domain: Domain) -> dict[str, Any]:
                 "where": list(domain.shares),
             }
             for question in domain.questions
+        ],
+        "views": [
+            {
+                "name": view.name,
+                "text": view.text,
+                "unit": view.unit,
+                "threshold": view.threshold,
+                "where": [
+                    {"name": part.name, "text": part.text, "example": part.example}
+                    for part in view.parts
+                ],
+                "attributes": view.attributes,
+                "given": list(view.given),
+            }
+            for view in views(domain)
         ],
         "quantities": [
             {

@@ -158,6 +158,9 @@ class Answer:
     degraded: str | None
     notes: tuple[str, ...] = field(default=())
     groups: Groups | None = None
+    as_of: datetime | None = None
+    simulated: bool = False
+    details: Mapping[str, Any] | None = None
     split: Callable[[], Periods | str] | None = field(default=None, repr=False)
 
     @cached_property
@@ -168,14 +171,15 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: plain numbers, texts and lists."""
         outcome, release = self.outcome, self.release
+        known = release.as_of if release else self.as_of
         return {
             "question": self.question.name,
             "text": self.question.text,
             "unit": self.question.unit,
             "period": {"start": self.start.isoformat(), "end": self.end.isoformat()},
-            "as_of": release.as_of.isoformat() if release else None,
+            "as_of": known.isoformat() if known else None,
             "release": release.id if release else None,
-            "simulated": bool(release and release.simulated),
+            "simulated": self.simulated or bool(release and release.simulated),
             "degraded": self.degraded,
             "notes": [*self.notes, *([self.periods] if isinstance(self.periods, str) else [])],
             "assumptions": {name: dict(value) for name, value in self.assumptions.items()},
@@ -194,6 +198,7 @@ class Answer:
                 for m in self.models
             ],
             "sentence": self.sentence(),
+            **({} if self.details is None else {"details": dict(self.details)}),
             **({} if self.groups is None else {"groups": self.groups.to_dict()}),
             **({"periods": self.periods.to_dict()} if isinstance(self.periods, Periods) else {}),
         }

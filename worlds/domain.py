@@ -15,6 +15,7 @@ from typing import Literal
 from worlds.core.features import Features, FeatureSpec
 from worlds.core.questions import Quantity, Question
 from worlds.errors import DomainError, UnknownNameError
+from worlds.view import View
 
 type FieldType = Literal["text", "number", "truth", "texts", "probabilities", "time", "place"]
 
@@ -64,6 +65,8 @@ class Domain:
         Name of a shipped mapping that imports tables of this domain.
     simulate
         ``module:function`` of a simulator for machines without data.
+    views
+        Questions of its own about the facts themselves (see `worlds.view`).
     """
 
     name: str
@@ -82,6 +85,7 @@ class Domain:
     shares: tuple[str, ...] = ()
     mapping: str | None = None
     simulate: str | None = None
+    views: tuple[View, ...] = ()
 
     def __post_init__(self) -> None:
         names = [quantity.name for quantity in self.quantities]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from facts import Store
 from worlds.adhoc import NAME, Adhoc
 from worlds.answer import Answer, Prediction
 from worlds.ask import PATIENCE, Answerer
@@ -36,6 +37,8 @@ from worlds.ranges import find_ranges
 from worlds.scenario_runs import ScenarioComparison, compare_scenarios, run
 from worlds.scenarios import Scenario, ScenarioStore
 from worlds.tables import Table, datatree, draws_table, worlds_table
+from worlds.view import Reading, Source, View
+from worlds.viewing import find_view, look
 from worlds.why import Why, why
 
 
@@ -68,8 +71,30 @@ class Worlds:
 
     def ask(self, question: str) -> "Query":
         """Return a plan for a question; nothing runs yet."""
-        self.domain.question(question)
+        find_view(self.domain, question)
         return Query(self, question)
+
+    def look(
+        self, view: str, source: Source, as_of: datetime | None = None, **wanted: Any
+    ) -> Answer:
+        """Answer a view from facts that somebody has open: ``look("dirty_now", store.reader())``.
+
+        Parameters
+        ----------
+        view
+            Its name.
+        source
+            Usually ``store.reader()``.
+        as_of
+            Nothing recorded later is read.
+        wanted
+            As `worlds.viewing.look` takes it: where, given, threshold, levels.
+        """
+        found = find_view(self.domain, view)
+        if found is None:
+            msg = f"{view} asks models, not facts: ask({view!r})"
+            raise QuestionError(msg)
+        return look(found, Reading(source, as_of), **wanted)
 
     def query(
         self,
@@ -184,6 +209,10 @@ class Query:
     @cached_property
     def answer(self) -> Answer:
         """The whole answer."""
+        domain = self.worlds_of.domain
+        view = None if self._formula is not None else find_view(domain, self.question)
+        if view is not None:
+            return self._viewed(view)
         answerer = self.worlds_of.answerer(self._as_of)
         if self._formula is not None:
             return answerer.query(
@@ -209,6 +238,16 @@ class Query:
             over=self._over,
             by=self._by,
         )
+
+    def _viewed(self, view: View) -> Answer:
+        """Open the fact file, which nobody else may hold meanwhile, and answer a view."""
+        if self._do or self._by is not None or self._over > 1:
+            msg = f"{view.name} asks facts, not models: leave out do, by and over"
+            raise QuestionError(msg)
+        path = self.worlds_of.store.root.parent / "facts.duckdb"
+        with Store.open(path, create=False) as store:
+            reading = Reading(store.reader(), self._as_of)
+            return look(view, reading, where=self._where, given=self._given)
 
     def groups(self) -> Groups:
         """Return the answer by group, after `by`.

@@ -5,15 +5,19 @@ from typing import Any
 
 import click
 
-from api.answering import checked, respond
+from api.answering import Reply, checked, respond, respond_from_facts
 from api.asking import decide_pairs, from_pairs, known_time
 from api.cli import common
 from api.cli.show import show_answer, show_part
 from api.cli.show_parts import show_parts
 from api.errors import MissingError, RequestError
+from api.schemas import QuestionRequest
 from api.settings import Settings
+from facts import Store
 from worlds.ask import Answerer
 from worlds.domain import Domain
+from worlds.view import View
+from worlds.viewing import find_view
 
 EPILOG = """\b
 Example: what if twice as much is posted?
@@ -24,6 +28,9 @@ Example: where does the width come from, and what suffices in 99 of 100 cases?
     worlds ask likes_next_hour --explain --decide service_level=0.99
 Example: the next six hours, hour by hour, and by breed
     worlds ask likes_next_hour --over 6 --by breed
+Example: ask the facts themselves, uncertain as they are
+    worlds ask facts_count --where "breed=pug|beagle" --where "place=52.37,4.9,2000"
+    worlds ask dirty_now --domain dookie --where place=52.365,4.895
 Example: which of three capacities?
     worlds ask --decide capacities=500,800,1200 --decide unit_cost=1 --decide shortfall_cost=5
 """
@@ -66,9 +73,18 @@ def command(
     more: dict[str, Any] = {"explain": explain, "acts_at": acts_at, "since": since}
     more["decide"] = decide_pairs(decide)
     wanted = from_pairs(**_split(question, parts, more))
+    view = find_view(known, question) if question is not None else None
+    if view is not None:
+        show(*_from_facts(chosen, known, view, wanted), as_json)
+        return
     models = answerer(chosen, known, wanted.as_of)
     then = answerer(chosen, known, since) if since is not None else None
     reply, content = checked(lambda: respond(models, question, wanted, then))
+    show(reply, content, as_json)
+
+
+def show(reply: Reply, content: dict[str, Any], as_json: bool) -> None:
+    """Print an answer with its parts."""
     if as_json:
         common.print_json(content)
         return
@@ -77,6 +93,16 @@ def command(
     show_part("Why", reply.explanation)
     show_part("Decision", reply.decision)
     show_part("What changed", reply.change)
+
+
+def _from_facts(
+    chosen: Settings, known: Domain, view: View, wanted: QuestionRequest
+) -> tuple[Reply, dict[str, Any]]:
+    """Answer from the fact file, which no server may hold meanwhile."""
+    moment = known_time(wanted.as_of, datetime.now(UTC))
+    with Store.open(common.facts_path(chosen, known), create=False) as store:
+        reader = store.reader()
+        return checked(lambda: respond_from_facts(view, reader, moment, wanted))
 
 
 def _split(question: str | None, parts: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

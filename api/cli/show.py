@@ -15,6 +15,8 @@ out = Console(highlight=False)
 
 def amount(value: float) -> str:
     """Return a number as people read it."""
+    if 0 < abs(value) < 1:
+        return f"{value:.2g}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}".removesuffix(".0")
 
 
@@ -81,16 +83,22 @@ def header(content: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *(f"Note: {note}." for note in content["notes"])])
 
 
+LISTED = 20
+"""Worlds shown in a terminal; --json has them all."""
+
+
 def worlds_table(content: Mapping[str, Any], comparison: str | None) -> Table:
     """Return a table of the worlds."""
-    table = Table(title="Possible worlds", title_justify="left", box=None, pad_edge=False)
+    more = len(content["worlds"]) - LISTED
+    title = "Possible worlds" + (f" ({more:,} more with --json)" if more > 0 else "")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     names = list(content["worlds"][0]["choices"])
     for name in names:
         table.add_column(name)
     for name in ("weight", "mean", "90% interval", *([f"P({comparison})"] if comparison else [])):
         table.add_column(name, justify="right")
-    for world in content["worlds"]:
-        cells = [world["choices"][name] for name in names]
+    for world in content["worlds"][:LISTED]:
+        cells = [world["choices"].get(name, "") for name in names]
         cells += [chance(world["weight"]), amount(world["mean"]), span(world["interval"])]
         table.add_row(*cells, *([chance(world["prob"])] if comparison else []))
     return table
@@ -118,7 +126,14 @@ def mixture_table(content: Mapping[str, Any], comparison: str | None) -> Table:
 
 
 def origin(content: Mapping[str, Any]) -> str:
-    """Return how the numbers were computed, and from which models."""
+    """Return how the numbers were computed, and from which models or facts."""
+    if "details" in content:
+        facts = content["details"]["facts"]
+        return (
+            f"Method: {content['method']}; error of a probability at most "
+            f"{content['error_bound']:.1g}.\nFrom {facts['count']:,} facts as of "
+            f"{content['as_of']}, hash {facts['hash'][:16]}."
+        )
     models = ", ".join(
         f"{use['quantity']}/{use['model']} {use['snapshot'] or 'default'}"
         for use in content["models"]

@@ -11,10 +11,26 @@ from api.cli.show import amount, chance, out, span
 def show_parts(content: Mapping[str, Any]) -> None:
     """Print the groups and the periods, where they were asked for."""
     comparison = (content["exceedance"] or {}).get("comparison")
+    for name, rows in content.get("details", {}).items():
+        if isinstance(rows, list) and rows:
+            out.print(listed_table(name, rows))
     if "groups" in content:
         out.print(groups_table(content["groups"], comparison))
     if "periods" in content:
         out.print(periods_table(content["periods"], comparison))
+
+
+def listed_table(name: str, rows: list[Mapping[str, Any]]) -> Table:
+    """Return a table of what a view lists, such as walks."""
+    table = Table(title=name.capitalize(), title_justify="left", box=None, pad_edge=False)
+    for column in rows[0]:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        said = (
+            f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()
+        )
+        table.add_row(*said)
+    return table
 
 
 def groups_table(groups: Mapping[str, Any], comparison: str | None) -> Table:

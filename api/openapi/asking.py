@@ -3,6 +3,7 @@
 from api.openapi.components import COUNT, NUMBER, TEXT, array, record, ref
 from api.openapi.parts import BODY, JSON, TIME, Json, body, operation, query, responses
 from worlds.domain import Domain
+from worlds.viewing import views
 
 
 def asking(domain: Domain) -> Json:
@@ -33,6 +34,7 @@ def _questions() -> Json:
 
 def _name(domain: Domain) -> Json:
     names = [question.name for question in domain.questions]
+    names += [view.name for view in views(domain)]
     return {
         "name": "question",
         "in": "path",

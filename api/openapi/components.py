@@ -252,6 +252,7 @@ def _answers() -> Json:
         sentence=TEXT,
     )
     answer["properties"] |= {
+        "details": {**ANY, "description": "What else belongs to an answer from facts."},
         "groups": {**ANY, "description": "Every label by itself, if asked for (by)."},
         "periods": {**ANY, "description": "Every period and the largest, if asked for (over)."},
         "explanation": {**ANY, "description": "Where width and chance come from, if asked for."},

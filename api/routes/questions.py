@@ -8,14 +8,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
-from api.answering import checked, respond
-from api.asking import from_pairs
+from api.answering import checked, respond, respond_from_facts
+from api.asking import from_pairs, known_time
 from api.describe import catalogue
 from api.past import Past
 from api.routes.query import check_query, whole
 from api.routes.replies import json_bytes, read
 from api.schemas import FormulaRequest, QuestionRequest
 from api.service import Service
+from worlds.viewing import find_view
 
 QUERY = ("threshold", "level", "given", "do", "where", "over", "by", "as_of")
 MOST_PERIODS = 1000
@@ -45,21 +46,37 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         key = (served.serial, name, _canonical.encode(wanted))
         return json_bytes(service.desk.cached(key) or await service.desk.compute(key, compute))
 
+    async def answered(question: str, wanted: QuestionRequest) -> ASGIResponse:
+        view = find_view(service.domain, question)
+        if view is None:
+            return await reply(question, wanted)
+        moment = known_time(wanted.as_of, service.now())
+
+        def compute() -> bytes:
+            reader = service.facts.store.reader()
+            try:
+                found = checked(lambda: respond_from_facts(view, reader, moment, wanted))[1]
+            finally:
+                reader.close()
+            return msgspec.json.encode(found)
+
+        return json_bytes(await service.desk.run(compute))
+
     @get("/v1/questions", name="questions")
     async def questions() -> ASGIResponse:
         return json_bytes(listed)
 
     @get("/v1/questions/{question:str}", name="ask")
     async def ask(request: Request[Any, Any, Any], question: FromPath[str]) -> ASGIResponse:
-        service.domain.question(question)
-        return await reply(question, from_query(request))
+        find_view(service.domain, question)
+        return await answered(question, from_query(request))
 
     @post("/v1/questions/{question:str}", name="ask_with_body")
     async def ask_with_body(
         request: Request[Any, Any, Any], question: FromPath[str]
     ) -> ASGIResponse:
-        service.domain.question(question)
-        return await reply(question, await read(request, _decoder))
+        find_view(service.domain, question)
+        return await answered(question, await read(request, _decoder))
 
     @post("/v1/query", name="query")
     async def query(request: Request[Any, Any, Any]) -> ASGIResponse:

@@ -10,39 +10,43 @@ saw none), each with ``place`` (a point with its 95% radius) and ``city``.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
-from worlds.core.distributions import Floats
-from worlds.core.estimate import Estimate
+from worlds.core.distributions import Point
 from worlds.core.features import Alternatives, Features, FeatureSpec
+from worlds.core.outcome import Outcome, World
 from worlds.core.questions import Amount, Quantity, Question, SumOver
 from worlds.domain import Domain, DraftField
 from worlds.domains import _reading as read
-from worlds.membership.counts import Tallied, count
-from worlds.membership.errors import MembershipError
-from worlds.membership.members import FactSource, Members
+from worlds.domains._streets import (
+    CITY_M,
+    ELSEWHERE,
+    RESOLUTION,
+    City,
+    Refused,
+    learn,
+    placed,
+    streets,
+)
+from worlds.errors import QuestionError, UnknownNameError
+from worlds.membership.counts import count
+from worlds.membership.members import Members
+from worlds.membership.observed import given as observed
 from worlds.membership.plane import EARTH_M, SIGMAS_95, distances_m
-from worlds.membership.presence import Passages, Rates, Streets, fit_rates
-from worlds.membership.regions import MapCells, Place, Polygon, cells_of, map_cells
-from worlds.membership.routes import Route, compare
+from worlds.membership.regions import Place, Polygon, cells_of, map_cells
+from worlds.membership.views import observations
+from worlds.view import Part, Reading, View, Viewed, moment, places
 
-RESOLUTION = 11
-"""H3 resolution of a street cell: about 50 m across."""
-CELL_M = 50.0
-VAGUEST_M = 250.0
-"""A place with a larger 95% radius says nothing about a single cell."""
-CITY_M = 40_000.0
-"""A place farther from the middle of its city's places is a mistake."""
-FEWEST = 40
+__all__ = ["DOMAIN", "RESOLUTION", "City", "Refused", "learn", "placed", "streets"]
+
+MOST_WALKS = 12
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 AREA = 0.01
 """Side of an area in degrees."""
-ELSEWHERE = "elsewhere"
 METRES_PER_DEGREE = math.radians(EARTH_M)
 
 SPEC = FeatureSpec(categories=("area", "city", "surface", "weekday"), version="1")
@@ -85,214 +89,214 @@ def _strips(centre: float, sd: float) -> dict[int, float]:
     return {first - 2 + k: below[k + 1] - below[k] for k in range(5)}
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A city without a model, and why. The others are not touched by it."""
-
-    city: str
-    reason: str
+KEPT = 4
+_KEPT: dict[tuple[str, datetime], dict[str, City | Refused]] = {}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class City:
-    """What is known of one city's street cells as of a time.
+def known_streets(reading: Reading, where: Mapping[str, str]) -> dict[str, City | Refused]:
+    """Return the streets at the time asked for (``at``), computed once per facts and time.
 
-    Parameters
-    ----------
-    name
-        Of the city.
-    rates
-        How its cells change and how well its people see, learned from this city alone.
-    cells
-        Street cells somebody may have passed, with their place in `probs`.
-    probs
-        Array (C,): probability that a cell is dirty at `now`.
-    now
-        The time these hold for.
-    passages, ignored
-        How many passages were used, and how many were too vague or far off.
-    """
-
-    name: str
-    rates: Rates
-    cells: Mapping[str, int]
-    probs: Floats = field(repr=False)
-    now: datetime
-    passages: int
-    ignored: int
-
-    def dirty(self, cell: str) -> float:
-        """Return the probability that a street cell is dirty; nobody passed: the usual one."""
-        index = self.cells.get(cell)
-        return self.rates.usual if index is None else float(self.probs[index])
-
-    def dirty_at(self, lat: float, lon: float) -> float:
-        """Return the probability that the street cell of a place is dirty."""
-        return self.dirty(map_cells().latlng_to_cell(lat, lon, RESOLUTION))
-
-    def expected(self, neighbourhood: Polygon) -> Tallied:
-        """Return how many cells of a neighbourhood are dirty, as a distribution.
-
-        Raises
-        ------
-        MembershipError
-            If no cell has its middle inside.
-        """
-        inside = cells_of(neighbourhood, RESOLUTION)
-        if not inside:
-            msg = f"no street cell has its middle in {str(neighbourhood)[:80]}"
-            raise MembershipError(msg)
-        probs = np.array([self.dirty(cell) for cell in inside])
-        return count(Members(probs), unit="dirty cells")
-
-    def route(self, places: Sequence[Place]) -> frozenset[str]:
-        """Return the street cells on a way along some places.
-
-        Raises
-        ------
-        MembershipError
-            If there is no place.
-        """
-        if not places:
-            raise MembershipError("a route needs at least one place")
-        h3: Any = map_cells()
-        stops = [h3.latlng_to_cell(lat, lon, RESOLUTION) for lat, lon in places]
-        way = {stops[0]}
-        for here, there in pairwise(stops):
-            way.update(h3.grid_path_cells(here, there))
-        return frozenset(way)
-
-    def routes(self, ways: Mapping[str, Sequence[Place]], rng: np.random.Generator) -> list[Route]:
-        """Compare walking routes, the one with the fewest dirty cells to expect first."""
-        cells = {name: self.route(places) for name, places in ways.items()}
-        every = frozenset().union(*cells.values())
-        return compare(cells, {cell: self.dirty(cell) for cell in every}, rng)
-
-    def clean(self, places: Sequence[Place]) -> Estimate:
-        """Return the probability of a walk along some places without a dirty cell."""
-        probs = np.array([self.dirty(cell) for cell in sorted(self.route(places))])
-        return Estimate(float(np.prod(1 - probs)), method="exact", error=1e-15)
-
-
-def streets(
-    source: FactSource, *, now: datetime, as_of: datetime | None = None
-) -> dict[str, City | Refused]:
-    """Return every city's street cells now, as known at a time; each learned on its own.
-
-    Parameters
-    ----------
-    source
-        Usually ``store.reader()``.
-    now
-        When the cells are asked for; passages later than this are not looked at.
-    as_of
-        Nothing recorded later is read; default: everything known.
-
-    Returns
-    -------
-    dict
-        By city; a city whose facts cannot carry a model is `Refused`.
-    """
-    found: dict[str, City | Refused] = {}
-    for city, rows in sorted(_by_city(source, now, as_of).items()):
-        try:
-            found[city] = learn(city, np.array(rows), now)
-        except (MembershipError, FloatingPointError, np.linalg.LinAlgError) as error:
-            found[city] = Refused(city, str(error))
-    return found
-
-
-def _by_city(
-    source: FactSource, now: datetime, as_of: datetime | None
-) -> dict[str, list[tuple[float, ...]]]:
-    """Return (day, lat, lon, radius, seen) of every passage by city, in order of time."""
-    columns = ("entity", "attribute", "kind", "num", "num2", "num3", "text", "valid_from")
-    table = source.facts(as_of=as_of, attribute=("place", "city"), valid_to=now, columns=columns)
-    cities: dict[str, str] = {}
-    places: dict[str, tuple[float, ...]] = {}
-    for row in table.to_pylist():
-        entity = row["entity"]
-        kind = entity.partition(":")[0]
-        if kind not in {"sighting", "passage"}:
-            continue
-        if row["attribute"] == "city" and row["text"]:
-            cities[entity] = read.label(row["text"]) or ELSEWHERE
-        elif row["attribute"] == "place" and row["kind"] == "point":
-            day = row["valid_from"].astimezone(UTC).timestamp() / 86_400
-            seen = float(kind == "sighting")
-            places[entity] = (day, row["num"], row["num2"], row["num3"], seen)
-    found: dict[str, list[tuple[float, ...]]] = {}
-    for entity, place in sorted(places.items(), key=lambda pair: (pair[1], pair[0])):
-        found.setdefault(cities.get(entity, ELSEWHERE), []).append(place)
-    return found
-
-
-def learn(city: str, rows: Floats, now: datetime) -> City:
-    """Return the model of one city.
-
-    Parameters
-    ----------
-    city
-        Its name.
-    rows
-        Array (n, 5): day, latitude, longitude, 95% radius in metres and report (0 or 1) of every
-        passage, in order of time.
-    now
-        When the cells are asked for.
+    Without a time, that of the last passage known: what holds then is what the facts tell.
 
     Raises
     ------
-    MembershipError
-        If the passages are too few, too vague, too far apart, or all alike.
+    QuestionError
+        If nobody passed anywhere.
     """
-    middle = np.median(rows[:, 1]), np.median(rows[:, 2])
-    away = distances_m(rows[:, 1], rows[:, 2], float(middle[0]), float(middle[1]))
-    good = (away <= CITY_M) & (rows[:, 3] <= VAGUEST_M)
-    used = rows[good]
-    if len(used) < FEWEST or len(used) < 0.5 * len(rows):
-        msg = (
-            f"{city}: {len(used)} of {len(rows)} passages lie within {CITY_M / 1000:g} km of the"
-            f" others and within {VAGUEST_M:g} m; needs {FEWEST} and half of all"
-        )
-        raise MembershipError(msg)
-    if used[:, 4].min() == used[:, 4].max():
-        msg = f"{city}: needs passages with and without sighting; all {len(used)} are alike"
-        raise MembershipError(msg)
-    cells, passages = placed(used)
-    rates = fit_rates(passages, len(cells))
-    state = Streets.untouched(rates, len(cells), float(used[0, 0]))
-    state.follow(passages)
-    probs = state.now(now.timestamp() / 86_400)
-    return City(city, rates, cells, probs, now, len(used), len(rows) - len(used))
+    if "at" in where:
+        now = moment(where["at"], "at")
+    else:
+        table = reading.facts(attribute="place", columns=("valid_from",))
+        if not table.num_rows:
+            msg = "no sighting and no passage is known yet"
+            raise QuestionError(msg)
+        last: datetime = pc.max(table["valid_from"]).as_py()
+        now = last.astimezone(UTC) + timedelta(seconds=1)
+    key = (reading.version[1], now)
+    if key not in _KEPT:
+        while len(_KEPT) >= KEPT:
+            _KEPT.pop(next(iter(_KEPT)), None)
+        _KEPT[key] = streets(reading, now=now, as_of=reading.as_of)
+    else:
+        reading.facts(attribute="city", columns=("valid_from",))
+    return _KEPT[key]
 
 
-def placed(rows: Floats) -> tuple[dict[str, int], Passages]:
-    """Return the cells that passages may have been in, and the passages over these cells."""
+def _city_of(found: Mapping[str, City | Refused], cell: str) -> City:
+    """Return the city whose streets a cell belongs to: that with the nearest middle.
+
+    Raises
+    ------
+    QuestionError
+        If it is far from every city, or the city has no model.
+    """
     h3: Any = map_cells()
-    homes = [h3.latlng_to_cell(lat, lon, RESOLUTION) for lat, lon in rows[:, 1:3]]
-    rings = np.ceil(rows[:, 3] * 1.25 / CELL_M).astype(int)
-    groups: dict[tuple[str, int], list[int]] = {}
-    for index, key in enumerate(zip(homes, rings.tolist(), strict=True)):
-        groups.setdefault(key, []).append(index)
-    index_of: dict[str, int] = {}
-    shapes: dict[str, MapCells] = {}
-    cells: list[Any] = [None] * len(rows)
-    weights: list[Any] = [None] * len(rows)
-    for (home, ring), members in sorted(groups.items()):
-        around = sorted(h3.grid_disk(home, ring))
-        for cell in around:
-            index_of.setdefault(cell, len(index_of))
-            shapes.setdefault(cell, MapCells((cell,)))
-        spots = rows[members, 1:4].T
-        share = np.array([shapes[cell].probs(*spots) for cell in around])
-        share /= np.maximum(share.sum(0), 1e-300)
-        numbers = np.array([index_of[cell] for cell in around])
-        for column, member in enumerate(members):
-            likely = share[:, column] > 1e-4
-            cells[member] = numbers[likely]
-            weights[member] = share[likely, column] / share[likely, column].sum()
-    return index_of, Passages(rows[:, 0], rows[:, 4] > 0, cells, weights)
+    here = h3.cell_to_latlng(cell)
+    cities = [city for city in found.values() if isinstance(city, City)]
+    away = [_away(city, [here])[0] for city in cities]
+    if not away or min(away) > CITY_M:
+        known = ", ".join(city.name for city in cities) or "none"
+        refused = "; ".join(each.reason for each in found.values() if isinstance(each, Refused))
+        msg = f"{cell} lies in no city whose streets are known; known: {known}. {refused}".strip()
+        raise QuestionError(msg)
+    return cities[int(np.argmin(away))]
 
+
+def _away(city: City, spots: Sequence[Place]) -> list[float]:
+    """Return how far places are from the middle of a city."""
+    lat, lon = np.array(spots, float).T
+    return [float(x) for x in distances_m(lat, lon, *city.middle)]
+
+
+def _told(city: City) -> dict[str, Any]:
+    rates = city.rates
+    return {
+        "city": city.name,
+        "passages": city.passages,
+        "ignored": city.ignored,
+        "rates": {
+            "appear_per_day": rates.appear,
+            "removed_per_day": rates.removed,
+            "seen_if_there": rates.hit,
+            "seen_if_not": rates.false_alarm,
+            "usual": rates.usual,
+        },
+    }
+
+
+def _dirty_now(reading: Reading, where: Mapping[str, str], given: Mapping[str, object]) -> Viewed:
+    """Look up one street cell, by name or by a place in it."""
+    del given
+    h3: Any = map_cells()
+    if ("cell" in where) == ("place" in where):
+        msg = "name a street cell, or a place in it: cell=8b1969526480fff or place=52.365,4.895"
+        raise QuestionError(msg)
+    if "cell" in where:
+        cell = where["cell"].strip().lower()
+        if not h3.is_valid_cell(cell) or h3.get_resolution(cell) != RESOLUTION:
+            msg = f"cell takes an H3 cell of resolution {RESOLUTION}; got {where['cell'][:40]!r}"
+            raise QuestionError(msg)
+    else:
+        spots = places(where["place"], "place")
+        if len(spots) != 1:
+            msg = f"place takes one place, such as 52.365,4.895; got {len(spots)}"
+            raise QuestionError(msg)
+        cell = h3.latlng_to_cell(*spots[0], RESOLUTION)
+    found = known_streets(reading, where)
+    city = _city_of(found, cell)
+    prob = city.dirty(cell)
+    worlds = [
+        World({"street cell": name}, p, Point(value), {})
+        for name, p, value in (("dirty", prob, 1.0), ("clean", 1 - prob, 0.0))
+        if p > 0
+    ]
+    outcome = Outcome(tuple(sorted(worlds, key=lambda one: -one.weight)), "dirty cells")
+    notes = () if cell in city.cells else ("nobody passed this cell: it is as usual in the city",)
+    return Viewed(outcome, city.now, city.now, {"cell": cell, **_told(city)}, notes)
+
+
+def _dirty_cells(reading: Reading, where: Mapping[str, str], given: Mapping[str, object]) -> Viewed:
+    """Count the dirty cells of a neighbourhood, or of all that anybody passed in a city."""
+    if ("area" in where) == ("city" in where):
+        msg = "name a city, or an area: city=utrecht or area=lat,lon;lat,lon;lat,lon"
+        raise QuestionError(msg)
+    found = known_streets(reading, where)
+    if "city" in where:
+        name = read.label(where["city"]) or ""
+        if name not in found:
+            raise UnknownNameError("city", name, found)
+        named = found[name]
+        if isinstance(named, Refused):
+            raise QuestionError(named.reason)
+        city, answer = named, count(Members(named.probs), unit="dirty cells")
+    else:
+        outline = Polygon.of(places(where["area"], "area"))
+        inside = cells_of(outline, RESOLUTION)
+        if not inside:
+            msg = "the area holds no middle of a street cell: make it larger (a cell is 50 m wide)"
+            raise QuestionError(msg)
+        city = _city_of(found, inside[0])
+        answer = city.expected(outline)
+    if "count" in given:
+        answer = observed(answer, *observations(given["count"]))
+    return Viewed(answer, city.now, city.now, _told(city))
+
+
+def _best_walk(reading: Reading, where: Mapping[str, str], given: Mapping[str, object]) -> Viewed:
+    """Compare walks, each a name with its places; answer with the one that is best to expect."""
+    del given
+    ways = {name: places(text, name) for name, text in where.items() if name != "at"}
+    if not 1 <= len(ways) <= MOST_WALKS:
+        msg = f"name 1 to {MOST_WALKS} walks: north=52.365,4.895;52.367,4.899"
+        raise QuestionError(msg)
+    found = known_streets(reading, where)
+    h3: Any = map_cells()
+    first = next(iter(ways.values()))[0]
+    city = _city_of(found, h3.latlng_to_cell(*first, RESOLUTION))
+    far = [name for name, way in ways.items() if max(_away(city, way)) > CITY_M]
+    if far:
+        msg = (
+            f"{far[0]!r} leaves {city.name}: a walk stays within {CITY_M / 1000:g} km of its middle"
+        )
+        raise QuestionError(msg)
+    ranked = city.routes(ways, np.random.default_rng(0))
+    listed = [
+        {
+            "walk": route.name,
+            "expected_dirty_cells": float(route.dirty.mean()),
+            "prob_clean": float(route.clean),
+            "prob_best": float(route.best),
+            "regret": float(route.regret),
+            "error_bound": max(route.best.error, route.regret.error),
+            "method": route.best.method,
+        }
+        for route in ranked
+    ]
+    best = ranked[0]
+    details = {"walks": listed, **_told(city)}
+    notes = (f"the walk with the fewest dirty cells to expect is {best.name!r}",)
+    return Viewed(best.dirty, city.now, city.now, details, notes)
+
+
+AT = Part("at", "When; the time of the last passage where left out", "2026-09-30T18:00:00Z")
+VIEWS = (
+    View(
+        "dirty_now",
+        "dirty cells",
+        "Is this street cell dirty now?",
+        _dirty_now,
+        (
+            Part("cell", "The street cell, an H3 cell of resolution 11", "8b1969526480fff"),
+            Part("place", "Or a place in it: latitude, longitude", "52.365,4.895"),
+            AT,
+        ),
+        threshold=0,
+    ),
+    View(
+        "dirty_cells",
+        "dirty cells",
+        "How many street cells of a neighbourhood are dirty now?",
+        _dirty_cells,
+        (
+            Part("area", "Corners of the neighbourhood", "52.36,4.89;52.37,4.89;52.365,4.9"),
+            Part("city", "Or all cells that anybody passed in a city", "utrecht"),
+            AT,
+        ),
+        given=("count",),
+    ),
+    View(
+        "best_walk",
+        "dirty cells",
+        "On which walk are the fewest dirty cells to expect?",
+        _best_walk,
+        (
+            Part("NAME", "A walk under any name: its places", "52.365,4.895;52.367,4.899"),
+            AT,
+        ),
+        attributes=True,
+        threshold=0,
+    ),
+)
 
 DOMAIN = Domain(
     name="dookie",
@@ -355,4 +359,5 @@ DOMAIN = Domain(
     },
     shares=("city", "surface"),
     simulate="worlds.simulators.dookie:simulate",
+    views=VIEWS,
 )

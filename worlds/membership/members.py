@@ -183,6 +183,28 @@ def _latest(table: pa.Table) -> pa.Table:
     return table.take(np.sort(last))
 
 
+def only(some: Members, prefix: str) -> Members:
+    """Return the things whose name begins with a prefix.
+
+    Raises
+    ------
+    MembershipError
+        If the things have no names.
+    """
+    if some.names is None:
+        msg = "only members with names can be chosen by name: make them with `matching`"
+        raise MembershipError(msg)
+    rows = np.asarray(pc.starts_with(some.names, prefix).to_numpy(zero_copy_only=False), bool)
+    return replace(
+        some,
+        probs=some.probs[rows],
+        group=None if some.group is None else some.group[rows],
+        values=None if some.values is None else some.values[rows],
+        variances=None if some.variances is None else some.variances[rows],
+        names=some.names.filter(pa.array(rows)),
+    )
+
+
 def both(first: Members, second: Members) -> Members:
     """Return the things that may be members of two sets at once, matched by name."""
     if first.names is None or second.names is None:
