@@ -113,7 +113,7 @@ class Gate:
             try:
                 self._seen = _signature(path)
                 self._hold(read(path))
-            except (KeysError, OSError) as error:
+            except KeysError as error:
                 raise SettingsError(str(error)) from error
 
     def need(self, method: str, path: str) -> Need:
@@ -224,7 +224,7 @@ class Gate:
                 self.trouble = None
                 return
             found = read(self.path)
-        except (KeysError, OSError) as error:
+        except KeysError as error:
             if self.trouble is None:
                 log.warning("the keys stay as they were: %s", error)
             self.trouble = f"{error}; the keys before it stay in force"
@@ -299,9 +299,12 @@ def who(scope: Any, trusted: bool = False) -> str:
     return f"{key.name} ({key.id})" if isinstance(key, Key) else NOBODY
 
 
-def _signature(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+def _signature(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
 
 
 def _weight(scope: Any) -> int:

@@ -57,7 +57,7 @@ class Bucket:
 
     def left(self, until: float, now: float) -> int:
         """Return the units that are left."""
-        return max(0, floor(self.burst - (until - now) * self.rate + 1e-6))
+        return max(0, floor(self.burst - max(0.0, until - now) * self.rate + 1e-6))
 
 
 @dataclass(frozen=True, slots=True)
