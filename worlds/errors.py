@@ -86,3 +86,24 @@ class SnapshotError(WorldsError):
 
 class FitError(WorldsError):
     """A model could not be fitted on the facts it was given."""
+
+
+class ModelFaultError(WorldsError):
+    """A model that, while serving, raised, gave what is no distribution, or took too long.
+
+    Parameters
+    ----------
+    quantity, model
+        Whose fault it is.
+    kind
+        ``raised``, ``invalid`` or ``slow``.
+    reason
+        What it did.
+    """
+
+    def __init__(self, quantity: str, model: str, kind: str, reason: str) -> None:
+        self.quantity = quantity
+        self.model = model
+        self.kind = kind
+        self.reason = reason
+        super().__init__(f"{quantity}/{model} {kind}: {reason}")
