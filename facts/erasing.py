@@ -17,10 +17,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from facts import chain, stated
+from facts import chain, derived, stated
 from facts.entitykey import EntityKeys
 from facts.layout import CREATE, ERASE, LOG, LOG_COLUMNS, QUARANTINE, RETRACT
 from facts.memory import ERASED, erased_name
+from facts.rollup import RollUp
 
 ALL = ", ".join(LOG_COLUMNS)
 KEPT = ("seq", "tx", "recorded_at", "op", "source", "attribute", "refers_source", "chain")
@@ -174,7 +175,7 @@ def rewrite(path: Path, wipe: Wipe, keys: EntityKeys) -> None:
 def _copy(con: duckdb.DuckDBPyConnection, wipe: Wipe, keys: EntityKeys) -> None:
     for statement in CREATE:
         con.execute(statement)
-    for table in ("shadow", "rollups", "meta"):
+    for table in ("rollups", "meta"):
         con.execute(f"INSERT INTO {table} SELECT * FROM old.main.{table}")  # noqa: S608 constants
     con.execute("DELETE FROM meta WHERE key = 'secret'")
     con.execute("INSERT INTO meta VALUES ('secret', ?)", [wipe.secret])
@@ -187,4 +188,7 @@ def _copy(con: duckdb.DuckDBPyConnection, wipe: Wipe, keys: EntityKeys) -> None:
         " WHERE seq NOT IN (SELECT seq FROM fresh)"
         f" UNION ALL SELECT {ALL}, ekey FROM fresh ORDER BY seq"
     )
+    con.unregister("fresh")
+    rollups = con.execute("SELECT name, attribute, bucket, dimension FROM rollups").fetchall()
+    derived.compute(con, [RollUp(*row) for row in rollups])
     con.execute("CHECKPOINT new")

@@ -339,8 +339,6 @@ class Store:
                 fresh = connect(self.path)
                 self._access.replace(fresh)
                 recorder.use(fresh.cursor())
-            derived.rebuild(recorder.con, recorder.rollups)
-            recorder.forget()
         return wipe
 
     def _reopen(self) -> None:

@@ -1,6 +1,8 @@
 """``worlds facts``: seal, verify, back up, restore, export, replicate, erase, trace, ask in SQL."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from api.cli import common, lineage
 from api.cli.show import out
 from api.cli.store import opened
 from api.errors import CommandError, MissingError
-from facts import Reader, archive
+from api.settings import Settings
+from facts import Reader, Store, StoreError, archive
 
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 AS_OF = click.option("--as-of", metavar="TIME", help="As known then. [default: now]")
@@ -83,8 +86,37 @@ def restore(
     chosen = common.settings(var=var, domain=domain)
     target = Path(into) / common.find_domain(chosen).name / "facts.duckdb"
     target.parent.mkdir(parents=True, exist_ok=True)
-    rows = archive.restore(folder, target, as_of=moment)
-    said({"rows": rows, "file": str(target)}, f"{rows:,} rows restored into {target}", as_json)
+    with present(chosen) as store:
+        rows = archive.restore(folder, target, as_of=moment, present=store)
+    with Store.open(target) as fresh, fresh.reader() as reader:
+        last = reader.last_recorded()
+    until = None if last is None else last.isoformat()
+    text = (
+        f"{rows:,} rows restored into {target}, the last recorded at {until}.\n"
+        "What came or was erased later is not known to it. Seal, back up or replicate from it, and"
+        " its own erasures reach that archive."
+    )
+    said({"rows": rows, "file": str(target), "last_recorded": until}, text, as_json)
+
+
+@contextmanager
+def present(chosen: Settings) -> Iterator[Store | None]:
+    """Open the store there is now, if it can be: it knows what was erased since a copy was made."""
+    path = common.facts_path(chosen, common.find_domain(chosen))
+    try:
+        store = Store.open(path, create=False) if path.exists() else None
+    except StoreError as error:
+        common.log.print(
+            f"The present facts could not be asked what was erased since: {error}",
+            markup=False,
+            soft_wrap=True,
+        )
+        store = None
+    try:
+        yield store
+    finally:
+        if store is not None:
+            store.close()
 
 
 @click.command(epilog="Example: worlds facts export facts.parquet --attribute likes")

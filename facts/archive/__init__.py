@@ -14,7 +14,7 @@ from facts.archive.erase import Erasure, erase
 from facts.archive.export import export
 from facts.archive.manifest import Manifest, Segment, read_manifest
 from facts.archive.replicate import Replicator, replicate
-from facts.archive.restore import restore
+from facts.archive.restore import erased_since, restore
 from facts.archive.seal import SealReport, backup, seal
 from facts.archive.verify import Report, verify
 
@@ -28,6 +28,7 @@ __all__ = [
     "Segment",
     "backup",
     "erase",
+    "erased_since",
     "export",
     "read_manifest",
     "replicate",

@@ -1,5 +1,6 @@
 """Restoring: an archive becomes a store again, as it was or as it was at some time."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from facts.archive.audit import erasures_in
+from facts.archive.durable import sync_folder
 from facts.archive.manifest import Segment, read_manifest
 from facts.archive.merge import reading
 from facts.archive.seal import read_segment
@@ -16,8 +18,27 @@ from facts.store import Store
 from facts.times import micros
 
 
+def erased_since(store: Store, folder: Path | str) -> frozenset[int]:
+    """Return the transactions from which a store erased content that an archive still holds.
+
+    None where the archive is another store's. ``seal`` into the archive takes the content out.
+    """
+    manifest = read_manifest(folder)
+    if not manifest.segments:
+        return frozenset()
+    with store.reader() as reader:
+        if reader.chain_at(manifest.last_tx) != manifest.segments[-1].chain:
+            return frozenset()
+        return reader.erased_after(manifest.last_tx)
+
+
 def restore(
-    folder: Path | str, path: Path | str, *, as_of: datetime | None = None, check: bool = True
+    folder: Path | str,
+    path: Path | str,
+    *,
+    as_of: datetime | None = None,
+    check: bool = True,
+    present: Store | None = None,
 ) -> int:
     """Make a new store of an archive, and return its rows.
 
@@ -31,17 +52,27 @@ def restore(
         Restore what was recorded up to this time; default: everything.
     check : bool
         Verify the archive first.
+    present : Store, optional
+        The store as it is now, where there is one: an old copy of the archive may hold what it
+        erased since.
 
     Raises
     ------
     ArchiveError
-        The file exists, or the archive is empty.
+        The file exists, the archive is empty, or it holds what ``present`` erased.
     StoreDamaged
         The archive fails its verification.
     """
     place, target = Path(folder), Path(path)
     if target.exists():
         msg = f"{target.name} exists; restore into a new file and put it in place yourself"
+        raise ArchiveError(msg)
+    if present is not None and (erased := erased_since(present, place)):
+        msg = (
+            f"{place.name} was copied before an erasure and holds the erased content of"
+            f" {len(erased)} transactions: seal into it first (worlds facts seal), which takes it"
+            " out; then restore, to any time"
+        )
         raise ArchiveError(msg)
     with reading(place):
         manifest = read_manifest(place)
@@ -73,7 +104,10 @@ def _fill(place: Path, segments: tuple[Segment, ...], target: Path, as_of: datet
                 store.adopt(table)
         store.keep_erasures(later)
         store.rebuild_derived()
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
     partial.replace(target)
+    sync_folder(target.parent)
     return rows
 
 

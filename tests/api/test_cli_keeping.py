@@ -1,6 +1,7 @@
 """The commands that keep facts: what they print, what they refuse, what they leave."""
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,35 @@ def test_what_is_erased_is_gone_from_file_and_archive() -> None:
         "holds nothing of"
         in run("erase", "--entity", "post:7", "--reason", "again", "--yes", code=1).output
     )
+
+
+def test_an_old_copy_does_not_bring_back_what_was_erased(home: Path) -> None:
+    run("seal", "archive")
+    shutil.copytree("archive", "copy")
+    run("erase", "--entity", "post:7", "--reason", "asked to", "--yes")
+    refused = run("restore", "copy", "--into", "again", code=1).output
+    assert "holds the erased content" in refused
+    assert not (home / "again" / "sniffable" / "facts.duckdb").exists()
+    run("seal", "copy")
+    run("restore", "copy", "--into", "again")
+    assert "no fact is known" in run("show", "post:7", "--var", "again", code=1).output
+    assert "all holds" in run("verify", "--var", "again", "--archive", "copy").output
+
+
+def test_restoring_where_no_store_is_left_says_how_far_it_goes(home: Path) -> None:
+    run("seal", "archive")
+    shutil.rmtree("var")
+    done = run("restore", "archive", "--into", "var")
+    assert "30 rows restored" in done.output
+    assert "the last recorded at 20" in done.output
+    assert "erased later is not known" in done.output
+
+
+def test_restoring_beside_a_store_in_use_says_so(home: Path) -> None:
+    run("seal", "archive")
+    with Store.open(home / "var" / "sniffable" / "facts.duckdb"):
+        done = run("restore", "archive", "--into", "again")
+    assert "could not be asked what was erased" in done.output
 
 
 def test_erasing_asks_first() -> None:

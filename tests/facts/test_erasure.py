@@ -1,12 +1,23 @@
 """Erasing an entity: its content is nowhere any more, and everything still verifies."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from facts import QueryError, RollUp, Store
-from facts.archive import erase, read_manifest, replicate, restore, seal, verify
+from facts import ArchiveError, QueryError, RollUp, Store
+from facts.archive import (
+    erase,
+    erased_since,
+    read_manifest,
+    replicate,
+    restore,
+    seal,
+    verify,
+)
 from tests.facts.conftest import Clock, event
 
 PRIVATE = "Rosalind-Schnauzer-4711"
@@ -112,6 +123,63 @@ def test_an_archive_that_was_away_is_cleaned_by_the_next_seal(
     assert verify(filled, tmp_path / "replica").ok
     assert PRIVATE.encode() not in every_byte(tmp_path / "replica")
     assert any(s.rewritten for s in read_manifest(tmp_path / "replica").segments)
+
+
+def test_an_old_copy_is_not_restored_beside_the_store_that_erased(
+    filled: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(tmp_path / "archive", tmp_path / "copy")
+    assert erased_since(filled, tmp_path / "copy") == frozenset()
+    erase(filled, ENTITY, "asked by the owner")
+    assert erased_since(filled, tmp_path / "copy")
+    with pytest.raises(ArchiveError, match="holds the erased content"):
+        restore(tmp_path / "copy", tmp_path / "again.duckdb", present=filled)
+    seal(filled, tmp_path / "copy")
+    assert PRIVATE.encode() not in every_byte(tmp_path / "copy")
+    restore(tmp_path / "copy", tmp_path / "again.duckdb", present=filled)
+    assert PRIVATE.encode() not in every_byte(tmp_path / "again.duckdb")
+
+
+def test_a_crash_while_erasing_leaves_the_old_or_the_new_file(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the new file is in its place: everything is as before, and can be repeated."""
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from facts import Store, erasing\n"
+        "from facts.archive import erase\n"
+        "at = sys.argv[3]\n"
+        "if at == 'copy':\n"
+        "    erasing._copy = lambda *a: os._exit(9)\n"
+        "elif at == 'replace':\n"
+        "    Path.replace = lambda *a: os._exit(9)\n"
+        "elif at == 'archives':\n"
+        "    Store.archives = lambda *a, n=[]: os._exit(9) if n.append(1) or len(n) > 1 else []\n"
+        "erase(Store.open(sys.argv[1]), sys.argv[2], 'asked')\n"
+    )
+    path = filled.path
+    filled.close()
+    for at in ("copy", "replace", "archives"):
+        words = [sys.executable, "-c", code, str(path), ENTITY, at]
+        done = subprocess.run(words, cwd=Path(__file__).parents[2], check=False)
+        assert done.returncode == 9
+        with Store.open(path) as store:
+            whole = [str(p) for p in verify(store).problems]
+            left = store.reader().facts(entity=ENTITY).num_rows
+        if at == "archives":
+            assert left == 0
+            assert PRIVATE.encode() not in every_byte(path)
+            assert PRIVATE.encode() in every_byte(tmp_path / "archive")
+        else:
+            assert left > 0
+        assert whole == []
+    with Store.open(path) as store:
+        again = erase(store, ENTITY, "asked")
+        assert (again.rows, len(again.archives)) == (0, 2)
+        assert PRIVATE.encode() not in every_byte(tmp_path / "archive", tmp_path / "replica")
+        with pytest.raises(QueryError, match="holds nothing of"):
+            erase(store, ENTITY, "asked")
 
 
 def test_a_changed_row_is_still_found_after_an_erasure(filled: Store, tmp_path: Path) -> None:
