@@ -1,4 +1,4 @@
-"""``worlds score``: would we have been right?"""
+"""``worlds score``: whether we would have been right."""
 
 import click
 

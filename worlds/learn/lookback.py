@@ -161,13 +161,14 @@ def _curves(found: Mapping[str, Any]) -> list[str]:
 def sentence(one: Mapping[str, Any]) -> str:
     """Return a comparison in words."""
     gap = one["crps"]
-    if gap["low"] > 0:
-        said = f"{one['one']} is better than {one['other']}"
-    elif gap["high"] < 0:
-        said = f"{one['other']} is better than {one['one']}"
-    else:
-        said = f"{one['one']} and {one['other']} cannot be told apart"
+    better, worse, sign = one["one"], one["other"], 1.0
+    low, high = gap["low"], gap["high"]
+    if gap["gain"] < 0:
+        better, worse, sign, low, high = worse, better, -1.0, -high, -low
+    said = f"{better} is better than {worse}"
+    if low <= 0:
+        said = f"{better} and {worse} cannot be told apart"
     return (
-        f"  {said}: CRPS lower by {gap['gain']:.3g} (95% interval {gap['low']:.3g} to "
-        f"{gap['high']:.3g}; {gap['origins']} origins in blocks of {one['block']})"
+        f"  {said}: CRPS lower by {sign * gap['gain']:.3g} (95% interval {low:.3g} to "
+        f"{high:.3g}; {gap['origins']} origins in blocks of {one['block']})"
     )
