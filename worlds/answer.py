@@ -11,18 +11,28 @@ import numpy as np
 
 from worlds.core.decide import Decision
 from worlds.core.decision_request import decide_from
-from worlds.core.distributions import Distribution, Floats, Mixture, check_levels
+from worlds.core.distributions import (
+    CountMixture,
+    Distribution,
+    Floats,
+    Mixture,
+    check_levels,
+)
 from worlds.core.explain import Explanation, comparison, explain
 from worlds.core.lattice import CdfTable
 from worlds.core.newsvendor import Provision
 from worlds.core.outcome import Outcome, world_prob
 from worlds.core.questions import Comparison, Question
+from worlds.errors import ModelFaultError
 from worlds.groups import Groups
 from worlds.periods import Periods
 from worlds.publish import Release
 from worlds.summary import summary
+from worlds.watch.containment import check
+from worlds.watch.sketch import sound
 
 WORLD_LEVEL = 0.9
+LARGEST_MEAN = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +98,25 @@ def predict_mixture(
     unseen: tuple[str, ...],
     ignored: tuple[str, ...],
 ) -> Prediction:
-    """Mix the predictive distributions of the models and read off what was asked."""
+    """Mix the predictive distributions of the models and read off what was asked.
+
+    Raises
+    ------
+    ModelFaultError
+        If the mixture is no distribution: a model gave what is none.
+    """
     mixed = mix(parts)
     ends = _ends(tuple(levels))
     if isinstance(mixed, CdfTable):
+        _check(sound(mixed.values) and 0 <= mixed.moments[0] < LARGEST_MEAN)
         values, above = mixed.quantiles(ends), mixed.exceedance(thresholds)
     else:
         values = mixed.quantile(ends).tolist()
         above = (1 - mixed.cdf(np.asarray(thresholds, float))).tolist() if thresholds else []
+        for _, _, part in parts:
+            if not isinstance(part, CdfTable | CountMixture):  # of a user's own
+                check(part)
+        _check(all(0 <= value < LARGEST_MEAN for value in values))
     return Prediction(
         median=values[0],
         mean=mixed.mean(),
@@ -109,6 +130,11 @@ def predict_mixture(
         ignored=ignored,
         worlds=tuple(_world(*part) for part in parts) if with_worlds else (),
     )
+
+
+def _check(passed: bool) -> None:
+    if not passed:
+        raise ModelFaultError("", "", "invalid", "the mixture of the models is no distribution")
 
 
 @lru_cache(maxsize=256)

@@ -1,15 +1,16 @@
 """From a release to answers: load its models, build the worlds, say how and from what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
 from worlds.answer import Answer, ModelUse, Prediction, predict_mixture
 from worlds.core.compound import Severity
-from worlds.core.distributions import Count, CountMixture
+from worlds.core.distributions import Count, CountMixture, Distribution
 from worlds.core.engine import Belief, Beliefs, evaluate
 from worlds.core.evaluators.effort import Effort
 from worlds.core.forms import CountForm, SizeForm
@@ -18,11 +19,18 @@ from worlds.core.formula import check_names
 from worlds.core.path_total import PathTotal
 from worlds.core.questions import Assumptions, Comparison, Expression, Question
 from worlds.domain import Domain
-from worlds.errors import QuestionError, SnapshotError, UnknownNameError
+from worlds.errors import (
+    ModelFaultError,
+    QuestionError,
+    SnapshotError,
+    UnknownNameError,
+    WorldsError,
+)
 from worlds.groups import Splitting, split
 from worlds.periods import periods
 from worlds.publish import Release, SnapshotStore
 from worlds.segments import SegmentModels
+from worlds.watch.containment import check, check_content, fault_of, guarded
 
 DEFAULT = "default"
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -31,6 +39,9 @@ PATIENCE = 5.0
 REMEMBERED = 256
 """Most beliefs that an answerer remembers (models times restrictions)."""
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+type Parts = Sequence[tuple[str, float, Distribution]]
+"""Model, weight, and what it says."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,8 @@ class Answerer:
         What every answer says besides.
     segments
         Models of parts of the things, read when they are asked for.
+    on_fault
+        Told of every model that is left out because it failed while answering.
     """
 
     domain: Domain
@@ -68,6 +81,7 @@ class Answerer:
     trouble: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     segments: SegmentModels | None = None
+    on_fault: Callable[[ModelFaultError], None] | None = field(default=None, compare=False)
 
     @classmethod
     def load(cls, domain: Domain, store: SnapshotStore, release: Release | None) -> "Answerer":
@@ -88,7 +102,7 @@ class Answerer:
                     trouble.append(f"{quantity.name}/{model}: {error}")
                     continue
                 weight = release.weights[quantity.name][model] if release else 0.0
-                loaded[model] = Loaded(weight, form, snapshot_id)
+                loaded[model] = Loaded(weight, guarded(form), snapshot_id)
             models[quantity.name] = _rescale(loaded) or _defaults(domain, quantity.role, release)
             if release and not loaded:
                 trouble.append(f"{quantity.name}: no usable model; the default belief answers")
@@ -234,7 +248,14 @@ class Answerer:
         question = Question("query", expression, unit or "", formula)
         return self._answer(question, given, do, where, threshold, levels, over, by, effort)
 
-    def _answer(
+    def _answer(self, *asked: Any) -> Answer:
+        """Answer without the models that fail while they are asked, and say so."""
+        try:
+            return self._evaluate(*asked)
+        except ModelFaultError as fault:
+            return self.without(fault)._answer(*asked)
+
+    def _evaluate(
         self,
         question: Question,
         given: Mapping[str, object] | None,
@@ -295,11 +316,16 @@ class Answerer:
             form = self.models[name][model].form
             if len(self._contents) >= REMEMBERED:
                 self._contents.clear()
-            self._contents[key] = (
-                _total(form, where, over)
-                if isinstance(form, CountForm)
-                else form.severity(where, days)
-            )
+            try:
+                self._contents[key] = check_content(
+                    _total(form, where, over)
+                    if isinstance(form, CountForm)
+                    else form.severity(where, days)
+                )
+            except Exception as error:  # a model is anybody's code: it fails by itself
+                if isinstance(error, WorldsError) and not isinstance(error, ModelFaultError):
+                    raise  # what was asked has no meaning
+                raise fault_of(name, model, error) from error
         return self._contents[key]
 
     @cached_property
@@ -368,20 +394,111 @@ class Answerer:
         worlds
             Whether to list what every model says by itself.
         """
+        try:
+            found, _ = self.forecast(
+                draft, at=at, levels=levels, thresholds=thresholds, worlds=worlds
+            )
+        except ModelFaultError as fault:
+            return self.without(fault).predict(
+                draft, at=at, levels=levels, thresholds=thresholds, worlds=worlds
+            )
+        return found
+
+    def forecast(
+        self,
+        draft: Mapping[str, object],
+        *,
+        at: datetime | None = None,
+        levels: Sequence[float] = LEVELS,
+        thresholds: Sequence[float] = (),
+        worlds: bool = False,
+    ) -> tuple[Prediction, Parts]:
+        """Predict, and return what every model said besides; a model at fault is not hidden.
+
+        Raises
+        ------
+        ModelFaultError
+            If a model raised, gave no distribution or took too long: ask `without` it.
+        """
         features = self.domain.features(draft)
         parts = []
         surprises: set[str] = set()
         for model, weight, form in self._sizes:
-            parts.append((model, weight, form.quick(features, at)))
-            surprises.update(form.surprises(features))
-        return predict_mixture(
-            parts,
-            levels=levels,
-            thresholds=thresholds,
-            with_worlds=worlds,
-            unseen=tuple(sorted(surprises)),
-            ignored=tuple(sorted(draft.keys() - self._stated)),
-        )
+            try:
+                parts.append((model, weight, form.quick(features, at)))
+                surprises.update(form.surprises(features))
+            except Exception as error:  # a model is anybody's code: it fails by itself
+                raise fault_of(self._size, model, error) from error
+        try:
+            found = predict_mixture(
+                parts,
+                levels=levels,
+                thresholds=thresholds,
+                with_worlds=worlds,
+                unseen=tuple(sorted(surprises)),
+                ignored=tuple(sorted(draft.keys() - self._stated)),
+            )
+        except Exception:  # which of them is to blame is looked for only now
+            self._blame(parts)
+            raise
+        return found, parts
+
+    def _blame(self, parts: Parts) -> None:
+        """Raise the fault of the first model whose forecast is no distribution."""
+        for model, _, part in parts:
+            try:
+                check(part)
+            except Exception as error:  # as above
+                raise fault_of(self._size, model, error) from error
+
+    def without(self, fault: ModelFaultError) -> "Answerer":
+        """Return what answers without a model at fault; the weights of the others are rescaled.
+
+        Raises
+        ------
+        ModelFaultError
+            If it is not there.
+        """
+        models = self.models.get(fault.quantity, {})
+        if fault.model not in models or fault.model == DEFAULT:
+            raise fault
+        if self.on_fault is not None:
+            self.on_fault(fault)
+        left = {name: loaded.weight for name, loaded in models.items() if name != fault.model}
+        total = sum(left.values()) or 1.0
+        weights = {name: weight / total for name, weight in left.items()}
+        text = f"{fault.quantity}/{fault.model} is left out: {fault.kind}: {fault.reason}"
+        return replace(self.weighed({fault.quantity: weights}, (text,)), segments=None)
+
+    def weighed(
+        self, weights: Mapping[str, Mapping[str, float]], trouble: Sequence[str] = ()
+    ) -> "Answerer":
+        """Return what answers with other weights; models of weight 0 take no part.
+
+        Parameters
+        ----------
+        weights
+            Quantity to model to weight. Where all are 0 the default belief answers.
+        trouble
+            Why answers are degraded besides.
+        """
+        models = dict(self.models)
+        for quantity in self.domain.quantities:
+            if quantity.name in weights:
+                loaded = {
+                    name: replace(one, weight=weights[quantity.name].get(name, 0.0))
+                    for name, one in self.models[quantity.name].items()
+                    if weights[quantity.name].get(name, 0.0) > 0
+                }
+                models[quantity.name] = loaded or _defaults(
+                    self.domain, quantity.role, self.release
+                )
+        return replace(self, models=models, trouble=(*self.trouble, *trouble))
+
+    @cached_property
+    def _size(self) -> str:
+        """Name of the size quantity."""
+        return self.domain.quantity("size").name
 
     @cached_property
     def _stated(self) -> frozenset[str]:
@@ -390,10 +507,9 @@ class Answerer:
 
     @cached_property
     def _sizes(self) -> list[tuple[str, float, SizeForm]]:
-        name = self.domain.quantity("size").name
         return [
             (model, loaded.weight, loaded.form)
-            for model, loaded in self.models[name].items()
+            for model, loaded in self.models[self._size].items()
             if isinstance(loaded.form, SizeForm)
         ]
 

@@ -93,7 +93,7 @@ class Guard[F: Form]:
             raise ModelFaultError("", "", "slow", f"no answer within {budget:g} s")
         good, value = found
         if not good:
-            raise value
+            raise fault_of("", "", value)
         answer: T = value
         return answer
 
@@ -151,6 +151,23 @@ def check(forecast: Distribution) -> None:
         wrong = f"P(Y < 0) is {below:.4g}" if not abs(below) < 1e-9 else None
     if wrong is not None:
         raise ModelFaultError("", "", "invalid", wrong)
+
+
+def check_content[C: Count | Severity](content: C) -> C:
+    """Return what a model believes of the next periods, or of one thing, if it can be used.
+
+    Raises
+    ------
+    ModelFaultError
+        If it is no distribution.
+    """
+    mean = content.mean()
+    ends = [] if isinstance(content, Severity) else content.quantile([0.05, 0.5, 0.95]).tolist()
+    if not (0 <= mean < float("inf") and all(0 <= x < float("inf") for x in ends)):
+        raise ModelFaultError("", "", "invalid", f"mean {mean}, quantiles {ends}")
+    if ends != sorted(ends):
+        raise ModelFaultError("", "", "invalid", f"quantiles {ends} fall")
+    return content
 
 
 @dataclass(slots=True)
