@@ -20,7 +20,7 @@ from worlds.learn.candidates import HORIZON, Settings, entries
 from worlds.learn.history import History
 from worlds.learn.protocol import CountModel, Declined, Fit, Model, SizeModel, as_fit
 from worlds.learn.provenance import provenance
-from worlds.learn.scoring import SMALLEST, Scores, collect, score
+from worlds.learn.scoring import SMALLEST, Scores, collect
 from worlds.learn.seeds import stream
 from worlds.learn.segments import Part
 from worlds.learn.series import Counts, Items, aware, utc64
@@ -339,13 +339,18 @@ def _try(work: Work, part: Part, quantity: Quantity, model: Model) -> tuple[Fit,
 NO_SCORE = (np.nan, np.nan, np.nan, np.nan)
 
 
+def _score(forecast: Any, outcome: float) -> tuple[float, float, float, float]:
+    """Return log score and P(Y < y), P(Y <= y); CRPS, which costs most, decides nothing here."""
+    upto, below = (float(x) for x in forecast.cdf(np.array([outcome, outcome - 1])))
+    return _pooled([(1.0, forecast)], outcome), float("nan"), below, upto
+
+
 def _count_scores(work: Work, part: Part, model: Model) -> Scores:
     rows, at, outcomes = [], [], []
     for place, _ in _places(work, part):
-        rng = stream(work.settings.seed, part.segment.name, model.name, str(place))
         fit = _count(model, part.counts.before(place), 1, work.settings)
         y = float(part.counts.y[place])
-        rows.append(NO_SCORE if isinstance(fit, Declined) else score(fit.form.count(), y, rng))  # type: ignore[union-attr]  # a form of counts
+        rows.append(NO_SCORE if isinstance(fit, Declined) else _score(fit.form.count(), y))  # type: ignore[union-attr]  # a form of counts
         at.append(utc64(part.counts.start + place * part.counts.step))
         outcomes.append(y)
     return collect(np.array(at, "datetime64[us]"), np.array(outcomes), rows)
@@ -356,14 +361,13 @@ def _size_scores(work: Work, part: Part, model: Model) -> Scores:
     for begin, _, chosen in _blocks(work, part):
         if len(chosen) == 0:
             continue
-        rng = stream(work.settings.seed, part.segment.name, model.name, begin.isoformat())
         fit = _size(model, ripe(part.items, utc64(begin)), work.domain, begin, work.settings)
         for i in chosen:
             y, when = float(part.items.label[i]), aware(part.items.at[i])
             rows.append(
                 NO_SCORE
                 if isinstance(fit, Declined)
-                else score(fit.form.predict(part.items.features[i], when), y, rng)  # type: ignore[union-attr]  # a form of sizes
+                else _score(fit.form.predict(part.items.features[i], when), y)  # type: ignore[union-attr]  # a form of sizes
             )
             at.append(part.items.at[i])
             outcomes.append(y)
