@@ -22,7 +22,7 @@ def features(row: Mapping[str, object]) -> Features:
 def events(clubs: int, each: int, seed: int) -> Iterator[Event]:
     """Yield posts with their likes a day later; clubs differ in how often and how well."""
     rng = np.random.default_rng(seed)
-    rate = rng.gamma(4, 1 / 4, clubs)
+    rate = rng.gamma(16, 1 / 16, clubs)
     club = rng.choice(clubs, clubs * each, p=rate / rate.sum())
     level = rng.normal(3, 0.7, clubs)
     hour = np.sort(rng.uniform(0, 24 * DAYS, clubs * each))
