@@ -13,6 +13,7 @@ from worlds.core.compound import Severity
 from worlds.core.distributions import Count, CountMixture, Distribution
 from worlds.core.engine import Belief, Beliefs, evaluate
 from worlds.core.evaluators.effort import Effort
+from worlds.core.features import Features
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.forms.default import default_count, default_size
 from worlds.core.formula import check_names
@@ -134,6 +135,23 @@ class Answerer:
             if hasattr(loaded.form, "prepare"):
                 loaded.form.prepare()
         return self
+
+    def try_out(self) -> list[ModelFaultError]:
+        """Let every model predict once, which also makes the first prediction quick.
+
+        Returns
+        -------
+        list of ModelFaultError
+            What is wrong with those that cannot.
+        """
+        faults = []
+        for quantity, models in self.models.items():
+            for model, loaded in models.items():
+                try:
+                    _try_out(loaded.form)
+                except Exception as error:  # noqa: BLE001 - a model is anybody's code
+                    faults.append(fault_of(quantity, model, error))
+        return faults
 
     @property
     def degraded(self) -> str | None:
@@ -512,6 +530,16 @@ class Answerer:
             for model, loaded in self.models[self._size].items()
             if isinstance(loaded.form, SizeForm)
         ]
+
+
+def _try_out(form: CountForm | SizeForm) -> None:
+    if isinstance(form, CountForm):
+        check_content(form.count())
+        return
+    if hasattr(form, "prepare"):
+        form.prepare()
+    check(form.quick(Features()))
+    check_content(form.severity())
 
 
 def _total(form: CountForm, where: Mapping[str, str], over: int) -> Count:

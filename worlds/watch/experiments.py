@@ -270,7 +270,7 @@ class Results:
         self._count(arm, value)
         first = self.of.arms[0].name
         for name, compared in self.others.items():
-            if arm not in (first, name):
+            if arm not in (first, name) or name in self.of.stopped:
                 continue
             compared.main.unit(value, second=arm == name)
             for rail, difference in zip(self.of.guardrails, compared.rails, strict=True):
