@@ -47,6 +47,12 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
         raise StoreDamaged(msg) from error
 
 
+def left_over(path: Path) -> int:
+    """Return the bytes of the write-ahead log that a process left which did not close the file."""
+    wal = Path(f"{path}.wal")
+    return wal.stat().st_size if wal.exists() else 0
+
+
 def entity_secret(con: duckdb.DuckDBPyConnection) -> str:
     """Return the secret of the file's entity keys."""
     found = con.execute("SELECT value FROM meta WHERE key = 'entity_key'").fetchall()

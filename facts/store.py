@@ -16,13 +16,14 @@ from facts import bulk, derived, erasing, stated
 from facts.access import Access
 from facts.errors import QueryError, StoreBusy, StoreClosed, StoreMissing
 from facts.events import Event, RawBad, Receipt
-from facts.file import connect, prepare
+from facts.file import connect, left_over, prepare
 from facts.intake import Intake, Item
+from facts.mark import NEVER
 from facts.quarantine import events_of
 from facts.reader import Reader
 from facts.recorder import Recorder
 from facts.rollup import RollUp
-from facts.times import utc_now
+from facts.times import moment_of, utc_now
 
 BULK = 1_000_000
 LOG = logging.getLogger(__name__)
@@ -99,13 +100,17 @@ class Store:
             _open_here.add(place)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
+            left = left_over(place)
             con = connect(place)
             try:
                 prepare(con, place)
-                return cls(place, con, clock, limit, group)
+                store = cls(place, con, clock, limit, group)
             except BaseException:
                 con.close()
                 raise
+            if left:
+                store._say_what_was_recovered(left)
+            return store
         except BaseException:
             _open_here.discard(place)
             raise
@@ -340,6 +345,15 @@ class Store:
                 self._access.replace(fresh)
                 recorder.use(fresh.cursor())
         return wipe
+
+    def _say_what_was_recovered(self, left: int) -> None:
+        tx, when = self._recorder.tx or 0, self._recorder.recorded_us
+        at = f", recorded at {moment_of(when).isoformat()}" if when > NEVER else ""
+        LOG.warning(
+            "%s was not closed: the %d bytes of its write-ahead log were read back; it holds"
+            " everything up to transaction %d%s",
+            *(self.path.name, left, tx, at),
+        )
 
     def _reopen(self) -> None:
         """Open the file anew after an error that ended the database, such as a full disk."""
