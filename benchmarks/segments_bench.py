@@ -6,6 +6,7 @@ processes of the run, looked at five times a second; pages that they share count
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,7 @@ def resident(pid: int) -> float:
 def run(var: Path, *more: str) -> tuple[dict[str, Any], float, float]:
     """Return the report of a run, its seconds, and the most memory it held."""
     command = [sys.executable, "-m", "worlds.learn", "--var", str(var), "--json", *more]
-    command += ["--domain", str(Path(__file__).parent / "clubs.py")]
+    command += ["--domain", str(Path(__file__).parent / "clubs.py"), "--parent", str(os.getpid())]
     begin, most = time.perf_counter(), 0.0
     with (var / "report.json").open("w+") as report:
         process = subprocess.Popen(command, stdout=report)
