@@ -108,12 +108,12 @@ class Store:
             except BaseException:
                 con.close()
                 raise
-            if left:
-                store._say_what_was_recovered(left)
-            return store
         except BaseException:
             _open_here.discard(place)
             raise
+        if left:
+            store._say_what_was_recovered(left)
+        return store
 
     # -- recording -------------------------------------------------------------------------------
 
