@@ -50,13 +50,16 @@ class Join:
         else:
             self.waiting[made.entity] = Waiting(made, made)
 
-    def outcome(self, entity: str, observed_at: datetime) -> Waiting | None:
+    def outcome(self, entity: str, observed_at: datetime | None) -> Waiting | None:
         """Return the forecasts that a label observed at a time is the outcome of, if any.
 
-        A label observed before it is ripe is none: it will be observed again.
+        A label observed before it is ripe is none: it will be observed again. What is final as
+        it is has no such time.
         """
         there = self.waiting.get(entity)
-        if there is None or observed_at < there.last.at + self.ripens:
+        if there is None:
+            return None
+        if observed_at is not None and observed_at < there.last.at + self.ripens:
             return None
         del self.waiting[entity]
         self.met += 1
