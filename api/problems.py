@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, InternalServerException
 
 from api import errors as api
 from facts import errors as facts
@@ -16,6 +16,8 @@ from worlds import errors as worlds
 
 MEDIA_TYPE = "application/problem+json"
 PAGE = "/problems"
+GONE = "client disconnected prematurely"
+"""What the framework says of a client that left in the middle of its request: no fault of ours."""
 log = logging.getLogger("api")
 
 
@@ -30,6 +32,8 @@ class Kind(msgspec.Struct, frozen=True):
 BAD_REQUEST = Kind(400, "bad-request", "The request cannot be understood")
 UNAUTHORIZED = Kind(401, "unauthorized", "A key is needed")
 FORBIDDEN = Kind(403, "forbidden", "The key may not do this")
+BAD_HTTP = Kind(400, "bad-http", "This is no HTTP")
+TIMEOUT = Kind(408, "timeout", "The request did not come in time")
 NOT_FOUND = Kind(404, "not-found", "There is nothing at this address")
 UNKNOWN_NAME = Kind(404, "unknown-name", "Nobody declared this name")
 METHOD = Kind(405, "method", "This address does not take this method")
@@ -46,7 +50,7 @@ FAULT = Kind(500, "fault", "The service made a mistake")
 
 KINDS = (
     *(BAD_REQUEST, FORMULA, NOT_FOUND, UNKNOWN_NAME, METHOD, TOO_LARGE, MEDIA, MEANINGLESS, TIME),
-    *(UNAUTHORIZED, FORBIDDEN, LIMITED, BUSY, NO_FACTS, UNAVAILABLE, FAULT),
+    *(BAD_HTTP, TIMEOUT, UNAUTHORIZED, FORBIDDEN, LIMITED, BUSY, NO_FACTS, UNAVAILABLE, FAULT),
 )
 
 TABLE: Mapping[type[Exception], Kind] = {
@@ -86,7 +90,8 @@ def kind_of(error: Exception) -> Kind:
         if cls in TABLE:
             return TABLE[cls]
     if isinstance(error, HTTPException):
-        return _kind_of_status(error.status_code)
+        gone = isinstance(error, InternalServerException) and error.detail == GONE
+        return TIMEOUT if gone else _kind_of_status(error.status_code)
     return FAULT
 
 

@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ import uvicorn
 from litestar import Litestar
 
 from api.app import create_app
+from api.connections import Watch, watched
 from api.errors import SettingsError
 from api.processes.supervisor import Supervisor, take_over
 from api.settings import Settings
@@ -68,11 +70,19 @@ class Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is done ten times a second; look at the connections at every tenth of them."""
+        watch: Watch | None = getattr(self.config.http, "watch", None)
+        if watch is not None and counter % 10 == 0:
+            watch.sweep(self.server_state.connections, time.monotonic())
+        return await super().on_tick(counter)
+
 
 def configured(app: Litestar, settings: Settings) -> uvicorn.Config:
     """Return how an application is served."""
     return uvicorn.Config(
         app,
+        http=watched(settings.client_seconds, settings.connections),
         lifespan="on",
         access_log=settings.access_log,
         log_level="info" if settings.access_log else "warning",
