@@ -35,6 +35,7 @@ BURST = 20.0
 """Seconds of the rate that may come at once."""
 WAITING = 2_000
 """Events that may wait while nobody takes them."""
+MOST_AT_ONCE = 500
 
 log = logging.getLogger("api")
 
@@ -129,7 +130,7 @@ class PredictionLog:
             self.dropped += 1
         if not self._waiting:
             return
-        batch = list(self._waiting)
+        batch = [self._waiting[i] for i in range(min(len(self._waiting), MOST_AT_ONCE))]
         try:
             await send(batch)
         except (FactsError, OSError, RuntimeError) as error:

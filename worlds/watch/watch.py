@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from facts import Event, Exact, Reader, fact_value
 from worlds.errors import QuestionError
 from worlds.watch.evidence import Book
 from worlds.watch.experiments import Experiment, Results
-from worlds.watch.join import Join
+from worlds.watch.join import Join, Waiting
 from worlds.watch.overrides import Override
 from worlds.watch.record import FAULTS, FORECAST, SOURCE, Forecast, model_event
 from worlds.watch.rules import LIVE, PROBATION, Rules, Seen, Standing, decide
@@ -32,6 +33,8 @@ OVERRIDE_ENDED = "watch.override_ended"
 EXPERIMENT = "watch.experiment"
 OUTCOME = "watch.outcome"
 RELEARN = "watch.relearn"
+PERIOD = "period:"
+"""How the entity of a forecast of counts begins."""
 OURS = (FORECAST, FAULTS, STANDING, OVERRIDE, OVERRIDE_ENDED, EXPERIMENT, OUTCOME, RELEARN)
 PAGE = 20_000
 MOST_FAULTS = 100
@@ -75,6 +78,7 @@ class Watch:
     experiments: dict[str, Results] = field(default_factory=dict)
     book: Book = field(default_factory=Book)
     join: Join = None  # type: ignore[assignment]  # made below
+    periods: Join = field(default_factory=lambda: Join(timedelta(0)))
     forecasts: int = 0
     _since: dict[Name, float] = field(default_factory=dict)
     _moved: dict[Name, datetime] = field(default_factory=dict)
@@ -128,7 +132,7 @@ class Watch:
             elif attribute == EXPERIMENT:
                 self._experiment(Experiment.read(extra["experiment"]))
             elif attribute == OUTCOME:
-                self._meets(str(extra["of"]), float(row["num"]), None)
+                self._meets(self.periods.outcome(str(extra["of"]), None), float(row["num"]))
         except (KeyError, TypeError, ValueError, QuestionError):
             return  # written by another version; what it cannot say here it says in the facts
 
@@ -136,6 +140,9 @@ class Watch:
         if made is None:
             return
         self.forecasts += 1
+        if made.entity is not None and made.entity.startswith(PERIOD):
+            self.periods.forecast(made)
+            return
         self.join.forecast(made)
         for results in self.experiments.values():
             results.exposure(made)
@@ -170,10 +177,9 @@ class Watch:
     def _labelled(self, row: Row) -> None:
         outcome = _number(row)
         if outcome is not None:
-            self._meets(row["entity"], outcome, row["valid_from"])
+            self._meets(self.join.outcome(row["entity"], row["valid_from"]), outcome)
 
-    def _meets(self, entity: str, outcome: float, observed_at: datetime | None) -> None:
-        there = self.join.outcome(entity, observed_at)
+    def _meets(self, there: Waiting | None, outcome: float) -> None:
         if there is None:
             return
         made = there.last
@@ -200,6 +206,7 @@ class Watch:
             The time.
         """
         self.join.expire(now)
+        self.periods.expire(now)
         found = []
         for name, snapshot in snapshots.items():
             moved = decide(self.models.get(name, Standing()), self.seen(name, snapshot), self.rules)
@@ -315,7 +322,7 @@ def _of_interest(page: Any, label: str, waiting: Mapping[str, Any]) -> Iterable[
 
     A forecast and its label may be on one page, so every row is looked at when its turn comes.
     """
-    labels = pc.equal(page["attribute"], label)
+    labels = pc.equal(page["attribute"], pa.scalar(label))
     ours = iter(page.filter(pc.invert(labels)).to_pylist())
     entities = page["entity"].to_pylist()
     for index, is_label in enumerate(labels.to_pylist()):
