@@ -16,11 +16,23 @@ from litestar.handlers import BaseRouteHandler
 
 from api import learning, problems
 from api.desk import Desk
+from api.events import Watcher
 from api.facts_desk import FactsDesk
 from api.learning import Learning
+from api.metrics import Metrics
 from api.openapi import document
 from api.processes.place import ALONE, Place
-from api.routes import comparisons, facts, health, models, pages, predictions, questions, scenarios
+from api.routes import (
+    comparisons,
+    facts,
+    health,
+    models,
+    pages,
+    predictions,
+    questions,
+    scenarios,
+    watching,
+)
 from api.security.door import around, behind, gate_of
 from api.service import Service, utc_now
 from api.serving import Serving
@@ -70,6 +82,7 @@ def create_service(
         now=now,
         place=place,
         recorder=_recorder(place),
+        metrics=Metrics(place.counts, place.row, place.rows),
         gate=gate_of(settings, place),
     )
 
@@ -120,6 +133,7 @@ def create_app(
         *facts.handlers(service),
         *models.handlers(service),
         *health.handlers(service),
+        *watching.handlers(service),
         *pages.handlers(service, cache(lambda: msgspec.json.encode(document(service)))),
     ]
     if service.recorder is not None:
@@ -139,18 +153,21 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _running(service: Service) -> AsyncIterator[None]:
     if service.recorder is not None:
-        async with service.recorder.running(), _tasks(_poll(service)):
+        async with service.recorder.running(), _tasks(_poll(service), _watch(service)):
             yield
+            service.bus.close()
         await asyncio.to_thread(service.desk.close)
         return
     await asyncio.to_thread(service.facts.open)
-    tasks = [asyncio.create_task(_poll(service)), asyncio.create_task(_reopen(service))]
+    works = (_poll(service), _reopen(service), _watch(service))
+    tasks = [asyncio.create_task(work) for work in works]
     if service.settings.learn_every > 0:
         every = service.learning.every(service.settings.learn_every)
         tasks.append(asyncio.create_task(every))
     try:
         yield
     finally:
+        service.bus.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -179,6 +196,11 @@ async def _poll(service: Service) -> None:
             await asyncio.to_thread(service.serving.refresh)
         except Exception:  # whatever lies on the disk, looking must go on
             log.exception("the release in force could not be looked up")
+
+
+async def _watch(service: Service) -> None:
+    """Tell what changes, for ever."""
+    await Watcher(service.bus, lambda: watching.states(service), service.now).run()
 
 
 async def _reopen(service: Service) -> None:

@@ -91,6 +91,11 @@ class FactsDesk:
             raise FactsDownError(self.reason or "it is closed")
         return self._store
 
+    @property
+    def waiting(self) -> int:
+        """Events that are taken in and not durable yet."""
+        return self._store.waiting if self._store is not None else 0
+
     async def record(self, items: Sequence[Item]) -> list[Receipt]:
         """Hand items to the writer and wait until they are durable, off no thread of ours.
 

@@ -15,6 +15,7 @@ from api.app import create_app
 from api.connections import Watch, watched
 from api.errors import SettingsError
 from api.processes.supervisor import Supervisor, take_over
+from api.service import Service
 from api.settings import Settings
 from worlds.domain import load_domain
 
@@ -52,7 +53,24 @@ def listen(settings: Settings) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """A server whose process ends well after SIGINT and SIGTERM, instead of dying of them."""
+    """A server whose process ends well after SIGINT and SIGTERM, instead of dying of them.
+
+    Parameters
+    ----------
+    config
+        How it serves.
+    service
+        Whose listeners are let go when it ends: they would keep it waiting.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let listeners go, finish what was begun."""
+        self._service.bus.close()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -78,10 +96,17 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
+def service_of(app: Litestar) -> Service:
+    """Return the service of an application."""
+    found: Service = app.state["service"]
+    return found
+
+
 def configured(app: Litestar, settings: Settings) -> uvicorn.Config:
     """Return how an application is served."""
+    service = service_of(app)
     return uvicorn.Config(
-        app,
+        service.metrics.around(app),
         http=watched(settings.client_seconds, settings.connections),
         lifespan="on",
         access_log=settings.access_log,
@@ -93,7 +118,8 @@ def configured(app: Litestar, settings: Settings) -> uvicorn.Config:
 
 def server(settings: Settings) -> Server:
     """Return a server of the application, not yet running."""
-    return Server(configured(create_app(settings), settings))
+    app = create_app(settings)
+    return Server(configured(app, settings), service_of(app))
 
 
 def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> None:

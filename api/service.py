@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from api.desk import Desk
+from api.events import Bus
 from api.facts_desk import FactsDesk
 from api.learning import Learning
+from api.metrics import Metrics
 from api.processes.place import ALONE, Place
 from api.security.gate import Gate
 from api.serving import Serving
@@ -47,6 +49,8 @@ class Service:
         Which part of a service of several processes this is.
     recorder
         The way to the recorder, in a worker.
+    metrics, bus
+        What is counted, and who is told of changes.
     gate
         Who is let in.
     """
@@ -60,4 +64,6 @@ class Service:
     now: Clock = utc_now
     place: Place = ALONE
     recorder: "Recorder | None" = None
+    metrics: Metrics = field(default_factory=Metrics)
+    bus: Bus = field(default_factory=Bus)
     gate: Gate = field(default_factory=lambda: Gate(None))

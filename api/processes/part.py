@@ -5,21 +5,21 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
+from litestar import Litestar
 
 from api.app import create_app
 from api.processes.place import Place
-from api.server import Server, configured
+from api.server import Server, configured, service_of
 from api.settings import Settings
 
 
 class PartServer(Server):
     """A server that tells the supervisor when it is up."""
 
-    def __init__(self, config: Any, ready: int) -> None:
-        super().__init__(config)
+    def __init__(self, app: Litestar, settings: Settings, ready: int) -> None:
+        super().__init__(configured(app, settings), service_of(app))
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -34,10 +34,17 @@ def main(orders: str) -> None:
     """Do what the supervisor ordered, until SIGTERM."""
     told = json.loads(orders)
     settings = msgspec.convert(told["settings"], Settings)
-    place = Place(told["role"], Path(told["recorder"]), Path(told["status"]))
+    place = Place(
+        told["role"],
+        Path(told["recorder"]),
+        Path(told["status"]),
+        Path(told["counts"]),
+        told["row"],
+        told["rows"],
+    )
     listener = socket.socket(fileno=told["listener"])
     app = create_app(settings, place=place)
-    PartServer(configured(app, settings), told["ready"]).run(sockets=[listener])
+    PartServer(app, settings, told["ready"]).run(sockets=[listener])
 
 
 if __name__ == "__main__":

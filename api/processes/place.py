@@ -22,11 +22,16 @@ class Place:
         Unix socket of the recorder.
     status
         File in which the supervisor says how all parts are.
+    counts, row, rows
+        File in which every part counts, each in its own row.
     """
 
     role: Literal["all", "recorder", "worker"] = "all"
     recorder: Path | None = None
     status: Path | None = None
+    counts: Path | None = None
+    row: int = 0
+    rows: int = 1
 
 
 ALONE = Place()

@@ -166,6 +166,9 @@ class Supervisor:
             "ready": told,
             "recorder": str(recorder),
             "status": str(self._path.absolute()),
+            "counts": str(recorder.with_name("counts")),
+            "row": self._parts.index(part),
+            "rows": len(self._parts),
         }
         try:
             part.process = subprocess.Popen(  # noqa: S603 - our own module and settings

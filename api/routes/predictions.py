@@ -30,6 +30,11 @@ def handlers(service: Service) -> list[ASGIRouteHandler]:
     serving, limit = service.serving, service.settings.batch_limit
     boot, numbers = token_hex(6), count(1)
 
+    def count_drafts(number: int, degraded: bool) -> None:
+        service.metrics.count("predictions", number)
+        if degraded:
+            service.metrics.count("degraded", number)
+
     def one(served: Served, wanted: PredictionRequest, draft: Draft, place: str) -> bytes:
         draft = checker.check(draft, place)
         prediction = served.answerer.predict(
@@ -48,6 +53,7 @@ def handlers(service: Service) -> list[ASGIRouteHandler]:
     async def predict(body: bytes) -> bytes:
         wanted = decode(_decoder, body)
         served = serving.current
+        count_drafts(1 if wanted.drafts is None else len(wanted.drafts), served.path != "models")
         if wanted.draft is not None and wanted.drafts is None:
             return b"%s,%s" % (one(served, wanted, wanted.draft, "draft")[:-1], served.tail)
         drafts = wanted.drafts

@@ -80,11 +80,19 @@ class Served:
         finally:
             connection.close()
 
+    def text(self, path: str) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
     def parts(self) -> dict[str, dict[str, Any]]:
         _, said = self.ask("GET", "/v1/status")
         return {part["name"]: part for part in said["parts"]}
 
-    def until(self, wanted: Callable[[], bool], seconds: float = 60) -> None:
+    def until(self, wanted: Callable[[], bool], seconds: float = 150) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with suppress(OSError, http.client.HTTPException):
@@ -134,7 +142,7 @@ def test_what_is_killed_starts_again_and_predictions_go_on(service: Served, vict
     done = threading.Event()
 
     def predict() -> None:
-        while not done.is_set():
+        while not done.wait(0.01):
             try:
                 answers.append(service.ask(*PREDICT)[0])
             except (OSError, http.client.HTTPException) as error:  # it was being answered by it
@@ -192,13 +200,40 @@ def test_no_acknowledged_fact_is_lost_when_the_recorder_is_killed_again_and_agai
 
 
 @pytest.mark.slowish
+def test_every_worker_tells_the_counts_of_all_and_events_tell_of_a_death(service: Served) -> None:
+    for _ in range(20):
+        service.ask(*PREDICT)
+    text = service.text("/metrics")
+    counted = [line for line in text.splitlines() if line.startswith("worlds_predictions_total")]
+    assert float(counted[-1].split()[-1]) >= 20
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+    connection.request("GET", "/v1/events")
+    stream = connection.getresponse()
+    assert stream.getheader("content-type", "").startswith("text/event-stream")
+    pid = service.parts()["recorder"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    said = b""
+    while b"event: process" not in said or not said.endswith(b"\r\n\r\n"):
+        line = stream.readline()
+        assert line
+        said += line
+    connection.close()
+    assert b"killed by SIGKILL" in said
+    service.until(lambda: service.ask("GET", "/health/ready")[1]["status"] == "ready")
+
+
+@pytest.mark.slowish
 def test_without_the_recorder_health_tells_and_facts_wait_or_are_refused(service: Served) -> None:
     pid = service.parts()["recorder"]["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
-        service.until(lambda: service.ask("GET", "/health/ready")[1]["status"] == "degraded")
-        _, ready = service.ask("GET", "/health/ready")
-        assert ready["facts"]["available"] is False
+        service.until(  # every worker has noticed
+            lambda: (
+                not any(
+                    service.ask("GET", "/health/ready")[1]["facts"]["available"] for _ in range(10)
+                )
+            )
+        )
         assert service.ask(*PREDICT)[0] == 200
         status, problem = service.ask("POST", "/v1/facts", event("stopped"), "cloudevents+json")
         assert status == 503
