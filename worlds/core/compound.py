@@ -25,6 +25,8 @@ from worlds.core.distributions import (
     Mixture,
     PmfTable,
     Point,
+    check_levels,
+    negative_binomial_pgf,
     rescaled,
     whole_quantile,
 )
@@ -107,13 +109,13 @@ class Severity:
         k = np.expm1(np.linspace(0.0, np.log1p(last), ITEM_POINTS))
         return self._exact(k), last
 
-    def pgfs(self, z: Complexes) -> Complexes:
+    def pgfs(self, z: Floats | Complexes) -> Complexes:
         """Return the generating function of every node, array (V, len(z))."""
         if self._stacked is None:
             return np.array([part.pgf(z) for part in self.parts])
         weights, means, sizes = self._stacked
-        gap = (1 - np.asarray(z, complex))[None, :, None]
-        parts = np.exp(-sizes[:, None] * np.log1p(gap * (means / sizes)[:, None]))
+        gap = (1 - np.asarray(z))[None, :, None]
+        parts = negative_binomial_pgf(gap, means[:, None], sizes[:, None])
         return np.asarray(np.einsum("vnk,vk->vn", parts, weights))
 
     @cached_property
@@ -216,7 +218,14 @@ class SeriesSum:
 
     def quantile(self, p: ArrayLike) -> Floats:
         """Return the smallest whole k with P(S <= k) >= p."""
-        return whole_quantile(self.cdf, p, *self.moments)
+        if self.single > 0:
+            return whole_quantile(self.cdf, p, *self.moments)
+        rising = np.maximum.accumulate(self.series)
+        levels = check_levels(p)
+        step = self.upper / (len(self.series) - 1)
+        near = np.searchsorted(rising, levels - self.atom) * step
+        around = np.floor(near - 2 * step), np.ceil(near + 2 * step)
+        return whole_quantile(self.cdf, levels, *self.moments, around=around)
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """Return draws by inversion."""
@@ -275,8 +284,8 @@ def _start(
 
 
 def _mass_at_zero(count: Count, severity: Severity) -> float:
-    empty = [float(count.pgf(part.pgf(0.0).real).real) for part in severity.parts]
-    return float(severity.weights @ np.array(empty))
+    nothing = severity.pgfs(np.zeros(1)).real
+    return float(severity.weights @ count.pgf(nothing).real[:, 0])
 
 
 def compound_moments(count: Count, severity: Severity) -> tuple[float, float]:
@@ -306,7 +315,7 @@ def upper_end(count: Count, severity: Severity, moments: tuple[float, float]) ->
     theta = _EXPONENTS / spread
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         z = np.exp(theta)
-        inner = severity.pgfs(z.astype(complex)).real
+        inner = severity.pgfs(z).real
         valid = np.array([_converges(part, z) for part in severity.parts])
         valid &= _converges(count, inner)
         outer = np.where(valid, count.pgf(inner).real, np.inf)
