@@ -5,18 +5,22 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from worlds.core.distributions import Distribution
 from worlds.core.features import FeatureSpec
 from worlds.core.forms import CountForm, SizeForm
+from worlds.core.lattice import GRID, CdfTable
 from worlds.learn.clock import Clock
 from worlds.learn.protocol import CountModel, Declined, SizeModel, as_fit
-from worlds.learn.scoring import Scores, collect, score
+from worlds.learn.scoring import SMALLEST, Scores, collect, score
 from worlds.learn.seeds import stream
 from worlds.learn.series import Counts, Items, aware, utc64
 
 ORIGINS = 260
 """Most one-step forecasts of counts that are scored."""
-BLOCKS = 12
+BLOCKS = 6
 """Refits of a size model: each forecasts the items up to the next."""
+MOST_TRIED = 8_000
+"""The latest labelled items that refits look at: weights are of now, and refits take time."""
 MOST_SCORED = 1200
 """Most items that are scored, evenly over the blocks."""
 LEAST_BEFORE = 10
@@ -71,18 +75,44 @@ def size_blocks(items: Items) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
     A block is trained on the items whose label could have been ripe when the block began.
     """
-    known = np.flatnonzero(np.isfinite(items.label))
+    known = np.flatnonzero(np.isfinite(items.label))[-MOST_TRIED:]
+    oldest = known[0] if len(known) else 0
     first = max(len(known) // 2, min(LEAST_BEFORE, len(known)))
     blocks = []
     for block in np.array_split(known[first:], min(BLOCKS, max(len(known) - first, 1))):
         if len(block) == 0:
             continue
         ripe = items.at + np.timedelta64(items.ripens) <= items.at[block[0]]
-        train = np.flatnonzero(ripe & (np.arange(len(items)) < block[0]))
+        place = np.arange(len(items))
+        train = np.flatnonzero(ripe & (place < block[0]) & (place >= oldest))
         most = -(-MOST_SCORED // BLOCKS)
         step = max(len(block) // most, 1)
         blocks.append((train, block[::step][:most]))
     return blocks
+
+
+def score_size(
+    forecast: Distribution, outcome: float, rng: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """Return the scores of one forecast; of a table without draws (see `scoring.score`)."""
+    if not isinstance(forecast, CdfTable):
+        return score(forecast, outcome, rng)
+    upto, below = (float(x) for x in forecast.cdf(np.array([outcome, outcome - 1])))
+    return float(np.log(max(upto - below, SMALLEST))), table_crps(forecast, outcome), below, upto
+
+
+def table_crps(forecast: CdfTable, outcome: float) -> float:
+    """Return the integral of (F(x) - 1[x >= y])^2 by the trapezoidal rule between grid points."""
+    grid = np.append(GRID, outcome)
+    order = np.argsort(grid, kind="stable")
+    values = np.append(forecast.values, forecast.cdf(outcome))[order]
+    x = grid[order]
+    gap = values[:-1] - (x[:-1] >= outcome)
+    later = values[1:] - (x[:-1] >= outcome)
+    whole = np.diff(x)
+    # between neighbouring whole numbers F is a step
+    area = np.where(whole <= 1, gap**2, (gap**2 + gap * later + later**2) / 3)
+    return float(area @ whole)
 
 
 def sizes(
@@ -107,6 +137,6 @@ def sizes(
             return Declined(model.name, f"{type(result.form).__name__} is no form of sizes")
         for i in block:
             what, when = items.features[i], aware(items.at[i])
-            rows.append(score(result.form.predict(what, when), float(items.label[i]), rng))
+            rows.append(score_size(result.form.quick(what, when), float(items.label[i]), rng))
     chosen = np.concatenate(forecast or [np.zeros(0, np.intp)])
     return collect(items.at[chosen], items.label[chosen], rows)

@@ -31,6 +31,8 @@ WALK_HALF_LIFE = 30.0
 REACH = 1.5
 CENTRE_HALF_LIFE = 400.0
 """Observations after which one counts half for the mean that bounded counts would miss."""
+DENSE = 0.2
+"""Share of entries set from which on a column is kept whole."""
 ROUNDS = 60
 TOLERANCE = 1e-4
 """Length of the gradient, in posterior standard deviations, at which the mode is reached."""
@@ -56,6 +58,8 @@ class Problem:
         Array (n,): weight of every observation when the size r is found.
     walk_recency
         Array (K - 1,): weight of every step when the variance of the level is found.
+    blocks
+        The same columns as `matrix`, sorted for speed.
     reach
         Standard deviations beyond which a count pulls no harder at the effects; infinite for
         the plain likelihood. A thing that goes viral says little about breeds or the level.
@@ -67,6 +71,7 @@ class Problem:
     levels: int
     recency: Floats
     walk_recency: Floats
+    blocks: "Blocks"
     reach: float = REACH
 
     @classmethod
@@ -89,6 +94,7 @@ class Problem:
             levels,
             recency=fading(len(y), SIZE_HALF_LIFE),
             walk_recency=fading(levels - 1, WALK_HALF_LIFE),
+            blocks=Blocks.of(full),
         )
 
 
@@ -229,7 +235,7 @@ def _newton(problem: Problem, state: Fitted, precision: Floats, centre: float) -
     """Take one bounded Newton step on the expected information."""
     mean = _means(problem, state)
     weight = negbin.information(mean, state.size)
-    hessian = _gram(problem.matrix, weight) + precision
+    hessian = problem.blocks.gram(weight) + precision
     pull = np.zeros_like(state.effects)
     pull[_level_slice(problem).start] = WEAK_PRECISION * centre
     gradient = (
@@ -278,11 +284,48 @@ def _size(problem: Problem, state: Fitted, covariance: Floats) -> float:
     mean = _means(problem, state)
     weight = negbin.information(mean, state.size)
     sensitive = problem.recency * weight * (1 - weight / np.maximum(mean, 1e-300))
-    adjustment = 0.5 * float((covariance * _gram(problem.matrix, sensitive)).sum())
+    adjustment = 0.5 * float((covariance * problem.blocks.gram(sensitive)).sum())
     return negbin.likely_size(problem.y, mean, problem.recency, adjustment)
 
 
-def _gram(matrix: sparse.csr_array, weight: Floats) -> Floats:
-    """Return X' diag(weight) X."""
-    weighted = sparse.csr_array(matrix.multiply(weight[:, None]))
-    return np.asarray((matrix.T @ weighted).toarray())
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The columns of a design in two kinds: numbers, nearly all set, and labels, nearly all zero.
+
+    Parameters
+    ----------
+    full, thin
+        Array (n, a) and sparse array (n, b) of the two kinds of columns.
+    full_places, thin_places
+        Where they stand in the design.
+    """
+
+    full: Floats
+    thin: sparse.csr_array
+    full_places: NDArray[np.intp]
+    thin_places: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, matrix: sparse.csr_array) -> "Blocks":
+        """Split a design by how many entries of a column are set."""
+        filled = np.bincount(matrix.indices, minlength=matrix.shape[1])
+        many = filled > DENSE * matrix.shape[0]
+        full, thin = np.flatnonzero(many), np.flatnonzero(~many)
+        return cls(matrix[:, full].toarray(), sparse.csr_array(matrix[:, thin]), full, thin)
+
+    def gram(self, weight: Floats) -> Floats:
+        """Return X' diag(weight) X."""
+        count = len(self.full_places) + len(self.thin_places)
+        found = np.empty((count, count))
+        weighted = self.full * weight[:, None]
+        found[np.ix_(self.full_places, self.full_places)] = self.full.T @ weighted
+        if len(self.thin_places):
+            across = self.thin.T @ weighted
+            found[np.ix_(self.thin_places, self.full_places)] = across
+            found[np.ix_(self.full_places, self.thin_places)] = across.T
+            data = self.thin.data * np.repeat(weight, np.diff(self.thin.indptr))
+            half = sparse.csr_array(
+                (data, self.thin.indices, self.thin.indptr), shape=self.thin.shape
+            )
+            found[np.ix_(self.thin_places, self.thin_places)] = (self.thin.T @ half).toarray()
+        return found

@@ -8,17 +8,17 @@ observations count more: how things differ drifts too.
 import numpy as np
 from scipy import ndimage
 
-from worlds.core.distributions import Floats, negative_binomial_logpmf
+from worlds.core.distributions import Floats
 from worlds.core.noise import RATIO_STEP, SMOOTH_SIZE, Noise, log_grid
 from worlds.learn.hierarchy import fading
 
-MOST = 4_000
+MOST = 2_000
 """The latest residuals that are used."""
 HALF_LIFE = 500.0
 """Observations after which one counts half."""
 PRIOR = 3.0
 """Observations that the log-normal shape is worth."""
-ROUNDS = 40
+ROUNDS = 30
 TAIL_SD = 1.3
 """Spread of the prior around that of the residuals: tails a little heavier than log-normal."""
 
@@ -42,16 +42,17 @@ def fit(y: Floats, log_mean: Floats, *, used: float = 0.0, half_life: float = HA
     prior = _prior(y, log_mean, weight, grid)
     found = prior
     for _ in range(ROUNDS):
-        share = likely * found
-        share /= share.sum(1, keepdims=True) + 1e-300
-        total = weight @ share + PRIOR * prior
+        # the share of every factor in a count is likely * found / (their sum)
+        total = found * ((weight / (likely @ found + 1e-300)) @ likely) + PRIOR * prior
         found = total / total.sum()
     return Noise.of(grid, _widened(found, grid, used, weight))
 
 
 def _likelihood(y: Floats, log_mean: Floats, grid: Floats) -> Floats:
-    means = np.exp(np.clip(log_mean[:, None] + grid, -30.0, 30.0))
-    terms = negative_binomial_logpmf(y[:, None], means, np.asarray(SMOOTH_SIZE))
+    """Return the likelihood of every count under every factor, up to a constant of the count."""
+    log_means = np.clip(log_mean[:, None] + grid, -30.0, 30.0)
+    terms = y[:, None] * log_means
+    terms -= (y[:, None] + SMOOTH_SIZE) * np.log(SMOOTH_SIZE + np.exp(log_means))
     return np.asarray(np.exp(terms - terms.max(1, keepdims=True)))
 
 

@@ -12,7 +12,7 @@ from worlds.core.forms.log_linear import LogLinear
 from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import hierarchy
 from worlds.learn.boosting import TREES, boost
-from worlds.learn.models.size_learned import level_first, prepare, record
+from worlds.learn.models.size_learned import level_first, record, regression
 from worlds.learn.protocol import Declined, Fit, Result
 from worlds.learn.series import Items
 
@@ -39,8 +39,8 @@ class Boosted:
         known = items.labelled()
         if len(known) < LEAST:
             return Declined(self.name, f"{len(known)} items with a known label; needs {LEAST}")
-        made = prepare(items, spec, at, MOST)
-        fitted = hierarchy.fit(made.problem)
+        started = regression(items, spec, at, MOST)
+        made, fitted = started.made, started.fitted
         base = LogLinear(
             columns=("intercept", *made.design.columns),
             draws=level_first(fitted.draws(rng, DRAWS), len(made.design.columns)),

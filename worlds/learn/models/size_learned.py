@@ -6,6 +6,7 @@ be far too wide. What is left is fitted as a law of its own (`noise`), because o
 binomial cannot be narrow in the middle and heavy in the tail.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -55,8 +56,8 @@ class Learned:
         known = int(np.isfinite(items.label).sum())
         if known < LEAST:
             return Declined(self.name, f"{known} items with a known label; needs {LEAST}")
-        made = prepare(items, spec, at, MOST)
-        fitted = hierarchy.fit(made.problem)
+        found = regression(items, spec, at, MOST)
+        made, fitted = found.made, found.fitted
         form = LogLinear(
             columns=("intercept", *made.design.columns),
             draws=level_first(fitted.draws(rng, DRAWS), len(made.design.columns)),
@@ -105,7 +106,8 @@ class Prepared:
         lag = max(int(LAG * len(path)), 1)
         share = 1.0
         if len(path) >= LEAST_PATH:
-            gone = float(np.mean((path[lag:] - path[:-lag]) ** 2))
+            recent = hierarchy.fading(len(path) - lag, hierarchy.WALK_HALF_LIFE)
+            gone = float(recent @ (path[lag:] - path[:-lag]) ** 2 / recent.sum())
             share = float(np.clip(gone / (lag * step_sd**2), LEAST_DRIFT, 1.0))
         return float(step_sd * np.sqrt(share / self.step_days))
 
@@ -126,6 +128,43 @@ def prepare(items: Items, spec: FeatureSpec, at: datetime, most: int) -> Prepare
     problem = hierarchy.Problem.of(known.label, matrix, groups, steps.index, steps.count)
     population = tuple(items.features[-POPULATION:])
     return Prepared(design, problem, steps.days, aware(known.at[-1]), population)
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A fitted regression, and what it was fitted on."""
+
+    items: Items
+    spec: FeatureSpec
+    at: datetime
+    used: int
+    made: Prepared
+    fitted: hierarchy.Fitted
+
+    def is_of(self, items: Items, spec: FeatureSpec, at: datetime, used: int) -> bool:
+        """Return whether it was fitted on just this."""
+        return (
+            (self.used, self.at, self.spec, len(self.items)) == (used, at, spec, len(items))
+            and np.array_equal(self.items.label, items.label, equal_nan=True)
+            and np.array_equal(self.items.at, items.at)
+            and self.items.features == items.features
+        )
+
+
+REMEMBERED: deque[Regression] = deque(maxlen=8)
+"""The latest regressions: `boosted` starts from the one that `learned` has found."""
+
+
+def regression(items: Items, spec: FeatureSpec, at: datetime, most: int) -> Regression:
+    """Return the fitted regression on the latest labelled items, from memory if it is there."""
+    used = min(int(np.isfinite(items.label).sum()), most)
+    for one in REMEMBERED:
+        if one.is_of(items, spec, at, used):
+            return one
+    made = prepare(items, spec, at, most)
+    found = Regression(items, spec, at, used, made, hierarchy.fit(made.problem))
+    REMEMBERED.append(found)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

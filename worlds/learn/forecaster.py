@@ -1,0 +1,168 @@
+"""Forecasts of sizes from a table: the models, weights and recalibration of a release, in one call.
+
+>>> import numpy as np
+>>> rng = np.random.default_rng(1)
+>>> table = {"breed": ["pug", "boxer"] * 60, "length": rng.uniform(20, 140, 120)}
+>>> likes = rng.negative_binomial(2, 0.05, 120)
+>>> forecaster = Forecaster.fit(table, likes, models=("historical", "recent"))
+>>> forecaster.quantiles({"breed": ["pug"], "length": [80]}, [0.05, 0.5, 0.95]).shape
+(1, 3)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from worlds.answer import mix
+from worlds.core.distributions import Floats, check_levels
+from worlds.core.features import Features
+from worlds.core.forms import SizeForm
+from worlds.core.lattice import GRID, CdfTable
+from worlds.core.questions import Quantity
+from worlds.core.recalibration import Recalibration
+from worlds.learn import backtest, registry
+from worlds.learn.columns import BEGIN, Columns, Layout, usual
+from worlds.learn.protocol import Declined, SizeModel, as_fit
+from worlds.learn.scoring import Scores
+from worlds.learn.seeds import stream
+from worlds.learn.series import Items, aware
+from worlds.learn.weights import learn_weights
+
+MODELS: tuple[str, ...] = ("historical", "recent", "local", "learned", "boosted")
+"""The line-up: what a domain gets that names no models of its own."""
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """Fitted models of the size of a thing, with their weights.
+
+    Parameters
+    ----------
+    layout
+        Which column is what.
+    forms
+        Model to what was fitted.
+    weights
+        Model to weight, from forecasts on trial inside the table.
+    recalibration
+        What the pool's cumulative probabilities become, from the same forecasts.
+    declined
+        Model to the reason why it takes no part.
+    scores
+        Model to the scores of its forecasts on trial.
+    """
+
+    layout: Layout
+    forms: Mapping[str, SizeForm]
+    weights: Mapping[str, float]
+    recalibration: Recalibration
+    declined: Mapping[str, str]
+    scores: Mapping[str, Scores]
+
+    @classmethod
+    def fit(
+        cls,
+        columns: Columns,
+        label: Sequence[float] | Floats,
+        *,
+        time: str | None = None,
+        models: Sequence[str | SizeModel] = MODELS,
+        seed: int = 0,
+    ) -> "Forecaster":
+        """Fit every model, try it on the later half of the table, and weigh them.
+
+        Parameters
+        ----------
+        columns
+            A data frame, or a mapping of names to columns.
+        label
+            What every row brought; not finite where it is not known.
+        time
+            Column with the begin of things, as times or in days. Left out: the rows are in
+            order, and the rows that are predicted follow upon them.
+        models
+            Names of built-in models, or models of your own.
+        seed
+            Same table and seed: same forecasts.
+        """
+        layout = Layout.of(columns, time=time)
+        known = np.asarray(label, float)
+        quantity = Quantity("label", "units", "size", "row", usual(known))
+        items = layout.items(columns, known, quantity)
+        forms: dict[str, SizeForm] = {}
+        scores: dict[str, Scores] = {}
+        declined: dict[str, str] = {}
+        for entry in models:
+            model = registry.find("size", entry)
+            if not isinstance(model, SizeModel):
+                continue
+            made = fitted(model, items, layout, seed)
+            if isinstance(made, Declined):
+                declined[model.name] = made.reason
+            else:
+                forms[model.name], scores[model.name] = made
+        if not forms:
+            default = registry.find("size", registry.DEFAULT)
+            assert isinstance(default, SizeModel)  # noqa: S101 - it is one of ours
+            found = fitted(default, items, layout, seed)
+            assert not isinstance(found, Declined)  # noqa: S101 - it never declines
+            forms[default.name], scores[default.name] = found
+        weighed = learn_weights(scores)
+        return cls(
+            layout, forms, weighed.weights, recalibration(scores, weighed.weights), declined, scores
+        )
+
+    def table(self, features: Features, at: np.datetime64 | None = None) -> CdfTable:
+        """Return the predictive distribution of one thing: the recalibrated pool."""
+        when = None if at is None else aware(at)
+        parts = [
+            (name, self.weights[name], form.quick(features, when))
+            for name, form in self.forms.items()
+        ]
+        mixed = mix(parts)
+        values = mixed.cdf(GRID) if not isinstance(mixed, CdfTable) else mixed.values
+        return CdfTable(self.recalibration.apply(values), (mixed.mean(), mixed.var()))
+
+    def quantiles(self, columns: Columns, levels: ArrayLike) -> Floats:
+        """Return an array (rows, levels) of quantiles."""
+        wanted = check_levels(levels)
+        at = self.layout.times(columns)
+        return np.array(
+            [
+                self.table(features, None if at is None else at[row]).quantile(wanted)
+                for row, features in enumerate(self.layout.features(columns))
+            ]
+        ).reshape(-1, len(wanted))
+
+
+def fitted(
+    model: SizeModel, items: Items, layout: Layout, seed: int
+) -> tuple[SizeForm, Scores] | Declined:
+    """Return the form of a model and the scores of its forecasts on trial."""
+    rng = stream(seed, items.quantity.name, model.name)
+    at = aware(items.at[-1]) if len(items) else BEGIN
+    found = as_fit(model.fit(items, layout.spec, at=at, rng=rng))
+    if isinstance(found, Declined):
+        return found
+    if not isinstance(found.form, SizeForm):
+        return Declined(model.name, f"{type(found.form).__name__} is no form of a size")
+    scores = backtest.sizes(model, items, layout.spec, seed=seed)
+    return scores if isinstance(scores, Declined) else (found.form, scores)
+
+
+def recalibration(scores: Mapping[str, Scores], weights: Mapping[str, float]) -> Recalibration:
+    """Return the map learned from where outcomes fell in the pool of the forecasts on trial."""
+    made = {name: score for name, score in scores.items() if len(score.made)}
+    if not made:
+        return Recalibration.identity()
+    known = np.column_stack([np.isfinite(score.log_score) for score in made.values()])
+    share = np.where(known, [weights[name] for name in made], 0.0)
+    total = share.sum(1)
+    below, upto = (
+        (share * np.nan_to_num(np.column_stack([getattr(s, side) for s in made.values()]))).sum(1)
+        / np.where(total > 0, total, np.nan)
+        for side in ("below", "upto")
+    )
+    return Recalibration.fit_between(below, upto)
