@@ -13,6 +13,9 @@ TOLERANCE = 1e-6
 LARGEST_STEP = 2.0
 BEYOND = 1.5
 """The log mean never leaves the range of the counts by more than this."""
+ROBUST_ROUNDS = 5
+SMALLEST_NOISE = 1e-3
+"""Logs of counts are never taken to be known better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +101,60 @@ def _size(
     gram = (rows * sensitive[:, None]).T @ rows
     adjustment = 0.5 * float((covariance * gram).sum())
     return negbin.likely_size(y, mean, weight, adjustment)
+
+
+@dataclass(frozen=True, slots=True)
+class Robust:
+    """A linear regression that outliers move little: Huber's estimate with a ridge.
+
+    Parameters
+    ----------
+    coefficients
+        Of the intercept and of the standardised columns.
+    centre, scale, low, high
+        Of every column: mean, standard deviation and range in training (inputs saturate there).
+    least, most
+        Range of the outcome in training: forecasts stay inside.
+    """
+
+    coefficients: Floats
+    centre: Floats
+    scale: Floats
+    low: Floats
+    high: Floats
+    least: float
+    most: float
+
+    @classmethod
+    def fit(cls, rows: Floats, outcome: Floats, weight: Floats, ridge: float) -> "Robust":
+        """Return the estimate (Huber 1964, doi:10.1214/aoms/1177703732; reweighting).
+
+        Parameters
+        ----------
+        rows, outcome, weight
+            Arrays (m, p), (m,) and (m,): what is known, what followed and what each counts.
+        ridge
+            Prior precision of every coefficient, in units of the noise.
+        """
+        low, high, centre = rows.min(0), rows.max(0), rows.mean(0)
+        scale = np.maximum(rows.std(0), 1e-6)
+        full = np.hstack([np.ones((len(rows), 1)), (rows - centre) / scale])
+        penalty = np.r_[1e-3, np.full(rows.shape[1], ridge)]
+        trust, noise = np.ones(len(outcome)), float(outcome.var()) + 1e-9
+        beta = np.zeros(full.shape[1])
+        for _ in range(ROBUST_ROUNDS):
+            weighted = full * (weight * trust)[:, None]
+            gram = weighted.T @ full + np.diag(penalty * noise + 1e-8 * len(rows))
+            beta = linalg.solve(gram, weighted.T @ outcome, assume_a="pos")
+            left = np.abs(outcome - full @ beta)
+            spread = max(1.48 * float(np.median(left)), SMALLEST_NOISE)
+            noise, trust = spread**2, np.minimum(1.0, spread / np.maximum(left, 1e-9))
+        return cls(
+            beta, centre, scale, low, high, float(outcome.min()), float(outcome.max())
+        )  # fmt: skip
+
+    def predict(self, rows: Floats) -> Floats:
+        """Return the forecast of rows (m, p)."""
+        inside = (np.clip(rows, self.low, self.high) - self.centre) / self.scale
+        found = self.coefficients[0] + inside @ self.coefficients[1:]
+        return np.asarray(np.clip(found, self.least, self.most))

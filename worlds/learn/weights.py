@@ -27,13 +27,17 @@ class Weights:
     evidence: Mapping[str, Any]
 
 
-def stack(log_scores: Floats) -> Floats:
+def stack(log_scores: Floats, worth: Floats | None = None, pull: float = 0.0) -> Floats:
     """Return the weights that maximise the log score of the pool, by EM.
 
     Parameters
     ----------
     log_scores
         Array (n, M): log probability that every model gave to every outcome.
+    worth
+        Array (n,): how much every outcome counts (1 where left out).
+    pull
+        Outcomes that equal weights are worth.
 
     Returns
     -------
@@ -44,13 +48,14 @@ def stack(log_scores: Floats) -> Floats:
     count = log_scores.shape[1]
     floor = min(FLOOR, 1 / count)
     free = np.full(count, 1 / count)
+    worth = np.ones(len(log_scores)) if worth is None else worth
+    likely = np.exp(log_scores - log_scores.max(1, keepdims=True, initial=-np.inf))
     for _ in range(ROUNDS):
         weights = floor + (1 - count * floor) * free
-        joint = log_scores + np.log(weights)
-        share = np.exp(joint - special.logsumexp(joint, axis=1, keepdims=True))
         # of every model's responsibility the part that its free weight has earned
-        earned = share * ((1 - count * floor) * free / weights)
-        updated = earned.sum(0) / max(float(earned.sum()), 1e-300)
+        share = likely * ((1 - count * floor) * free)
+        earned = (worth / np.maximum(likely @ weights, 1e-300)) @ share + pull / count
+        updated = earned / max(float(earned.sum()), 1e-300)
         moved = float(np.abs(updated - free).max())
         free = updated
         if moved < TOLERANCE:

@@ -1,0 +1,248 @@
+"""Models that say where counts fall: trained on a view, tried on its past, given a law by that.
+
+A model of this kind forecasts a place mu for every origin and step. What counts do around it is
+learned from its own forecasts of periods it had not been trained on (`worlds.learn.residuals`),
+so that every model is as wide as its own errors were.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal, Protocol
+
+import numpy as np
+
+from worlds.core.distributions import Floats
+from worlds.core.forms import CountPath
+from worlds.learn import regression
+from worlds.learn.paths import recent_shares
+from worlds.learn.protocol import Declined, Fit, Result
+from worlds.learn.residuals import SMALL, Law, blocks
+from worlds.learn.series import Counts
+from worlds.learn.usual import Index, View
+
+WEEKS, PERIODS = 16, 1500
+"""The latest history used: weeks for periods under a day, periods otherwise."""
+FIRST_PART = 0.4
+"""Part of the history before the first forecast on trial."""
+CUTS, EACH = 6, 40
+"""Trainings on trial, and most origins between two of them."""
+MEMORY = timedelta(days=60)
+"""Age at which an outcome counts half."""
+REACH = 5.0
+"""Log counts further than that from where they start are cut."""
+ROWS = 3000
+"""Most rows a regression is trained on."""
+
+type Columns = Callable[[View, Index, Index], tuple[Floats, Floats]]
+"""From a view, origins and steps (m,) to rows (m, p) and the log count they start from (m,)."""
+
+
+class Trained(Protocol):
+    """A trained model: where counts fall from any origin of a view."""
+
+    def places(self, view: View, origins: Index) -> Floats:
+        """Return an array (len(origins), view.horizon)."""
+        ...
+
+
+class Placing(Protocol):
+    """A model that can be trained on the part of a view before a period."""
+
+    @property
+    def name(self) -> str:
+        """How the model is called."""
+        ...
+
+    @property
+    def role(self) -> Literal["count"]:
+        """Say that it counts."""
+        ...
+
+    @property
+    def least(self) -> int:
+        """Periods it needs."""
+        ...
+
+    def train(self, view: View, until: int) -> Trained:
+        """Train on counts before `until`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a model forecast of periods it had not been trained on.
+
+    Parameters
+    ----------
+    model, view
+        Who forecast what.
+    origins
+        Array (n,), increasing.
+    places
+        Array (n, H): where counts were said to fall.
+    begun
+        Array (n,): the training an origin belongs to began its forecasts there.
+    trained
+        The training on the whole history.
+    """
+
+    model: Placing
+    view: View
+    origins: Index
+    places: Floats
+    begun: Index
+    trained: Trained
+
+    @cached_property
+    def outcomes(self) -> tuple[Floats, Index]:
+        """Counts (n, H) that met the forecasts (nan where not known yet) and their periods."""
+        targets = self.origins[:, None] + np.arange(self.view.horizon)
+        inside = np.minimum(targets, len(self.view) - 1)
+        there = (targets < len(self.view)) & self.view.known[inside]
+        return np.where(there, self.view.y[inside], np.nan), targets
+
+    def laws(self, until: int) -> list[Law]:
+        """Return the law of every block of steps, from what was resolved before `until`."""
+        outcome, targets = self.outcomes
+        usable = np.isfinite(outcome) & (targets < until) & (self.origins < until)[:, None]
+        memory = MEMORY / self.view.history.step
+        found = []
+        for block in blocks(self.view.horizon):
+            part = slice(block[0] - 1, block[-1])
+            chosen = usable[:, part]
+            weight = 0.5 ** ((until - targets[:, part][chosen]) / memory)
+            y, place = outcome[:, part][chosen], self.places[:, part][chosen]
+            found.append(Law.fit(y, place, weight, len(block)))
+        return found
+
+    def path(self, view: View | None = None, laws: list[Law] | None = None) -> CountPath:
+        """Return the form that is served: what comes after the view."""
+        view = view or self.view
+        laws = laws or self.laws(len(view))
+        place = self.trained.places(view, np.array([len(view)]))[0]
+        rows = [[], [], []]  # type: list[list[Floats]]
+        for law, block in zip(laws, blocks(view.horizon), strict=True):
+            means, sizes = law.components(place[block[0] - 1 : block[-1]])
+            parts = (np.broadcast_to(law.weights, means.shape), means, sizes)
+            for kept, part in zip(rows, parts, strict=True):
+                kept.append(part)
+        weights, means, sizes = (np.vstack(part) for part in rows)
+        history = view.history
+        shares = recent_shares(history.shares, np.nan_to_num(history.y))
+        return CountPath(history.end, history.step, weights, means, sizes, shares)
+
+
+def latest(history: Counts) -> Counts:
+    """Return the latest part of a history."""
+    short = history.step < timedelta(days=1)
+    most = round(timedelta(weeks=WEEKS) / history.step) if short else PERIODS
+    return history.after(max(len(history) - most, 0))
+
+
+def try_out(model: Placing, view: View) -> Trial | Declined:
+    """Train a model at a few times of a past, let it forecast what came next, and train it."""
+    n = len(view)
+    if n < model.least:
+        return Declined(model.name, f"{n} complete periods; needs {model.least}")
+    first = min(max(int(FIRST_PART * n), model.least), n)
+    cuts = np.unique(np.linspace(first, n, CUTS + 1).astype(int))
+    origins, places, begun = [], [], []
+    for begin, end in pairwise(cuts):
+        chosen = np.arange(begin, end, _stride(end - begin, view.clock.per_week))
+        origins.append(chosen)
+        begun.append(np.full(len(chosen), begin))
+        places.append(model.train(view, int(begin)).places(view, chosen))
+    none = np.zeros(0, np.intp)
+    return Trial(
+        model,
+        view,
+        np.concatenate([none, *origins]),
+        np.vstack([np.zeros((0, view.horizon)), *places]),
+        np.concatenate([none, *begun]),
+        model.train(view, n),
+    )
+
+
+def _stride(length: int, per_week: int) -> int:
+    stride = max(-(-length // EACH), 1)
+    while stride > 1 and np.gcd(stride, per_week) != 1:
+        stride += 1
+    return stride
+
+
+def fit(model: Placing, history: Counts, horizon: int) -> Result:
+    """Return the form of a model of places: trained, with the law of its own past errors."""
+    if len(history) < max(model.least, 1):
+        return Declined(model.name, f"{len(history)} complete periods; needs {model.least}")
+    found = try_out(model, View.of(latest(history), horizon))
+    if isinstance(found, Declined):
+        return found
+    laws = found.laws(len(found.view))
+    record = {
+        "method": "places, and the law of their own past errors",
+        "periods": len(found.view),
+        "trial": len(found.origins),
+        "scale": laws[0].scale,
+    }
+    return Fit(found.path(laws=laws), record)
+
+
+@dataclass(frozen=True, slots=True)
+class Regressions:
+    """One robust regression of the log count for every block of steps."""
+
+    columns: Columns
+    parts: Sequence[regression.Robust]
+
+    def places(self, view: View, origins: Index) -> Floats:
+        """Return the place of every origin and step."""
+        horizon = view.horizon
+        steps = np.tile(np.arange(1, horizon + 1), len(origins))
+        rows, start = self.columns(view, np.repeat(origins, horizon), steps)
+        rows = rows.reshape(len(origins), horizon, rows.shape[1])
+        found = np.empty((len(origins), horizon))
+        for part, block in zip(self.parts, blocks(horizon), strict=True):
+            mine = rows[:, block[0] - 1 : block[-1]].reshape(-1, rows.shape[2])
+            told = part.predict(mine).reshape(len(origins), len(block))
+            found[:, block[0] - 1 : block[-1]] = told
+        counts = np.exp(found + start.reshape(found.shape)) - SMALL
+        return np.asarray(np.maximum(counts, 1e-3))
+
+
+def regress(view: View, until: int, columns: Columns, ridge: float, warm: int) -> Regressions:
+    """Train one regression for every block of steps on counts before `until`."""
+    memory, parts = MEMORY / view.history.step, []
+    for block in blocks(view.horizon):
+        origins, steps = _pairs(max(min(warm, until // 3), 1), until, block)
+        targets = origins + steps - 1
+        kept = view.known[targets]
+        origins, steps, targets = origins[kept], steps[kept], targets[kept]
+        rows, start = columns(view, origins, steps)
+        outcome = np.clip(np.log(view.y[targets] + SMALL) - start, -REACH, REACH)
+        weight = 0.5 ** ((until - targets) / memory)
+        weight = weight / (1 / (view.usual[targets] + SMALL) + 0.1)  # small counts are noisier
+        distinct = len(np.unique(origins))
+        weight *= min(distinct, len(weight)) / max(float(weight.sum()), 1e-12)
+        parts.append(regression.Robust.fit(rows, outcome, weight, ridge))
+    return Regressions(columns, parts)
+
+
+def _pairs(first: int, until: int, block: range) -> tuple[Index, Index]:
+    """Return origins and steps of a block, `ROWS` of them where there are more.
+
+    They are drawn, always the same: any regular choice would meet only some times of the day.
+    """
+    origins = np.arange(first, max(until - block[0] + 1, first + 1))
+    steps = np.arange(block[0], block[-1] + 1)
+    left, right = np.repeat(origins, len(steps)), np.tile(steps, len(origins))
+    inside = np.flatnonzero(left + right - 1 < until)
+    if len(inside) == 0:  # a history shorter than the steps: the shortest one stands for all
+        one = np.arange(min(first, max(until - 1, 1)), max(until, 2))
+        return one, np.ones(len(one), np.intp)
+    if len(inside) > ROWS:
+        drawn = np.random.default_rng(len(inside)).choice(len(inside), ROWS, replace=False)
+        inside = inside[np.sort(drawn)]
+    return left[inside], right[inside]
