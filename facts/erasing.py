@@ -9,6 +9,7 @@ digests of the changed transactions before and after, so the hash chain still ho
 
 import json
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +60,7 @@ def prepare(
     keys = con.execute(
         "SELECT DISTINCT source, id FROM log WHERE entity = ? AND op <= ?", [entity, RETRACT]
     ).fetchall()
-    raw = con.execute(
-        "SELECT seq FROM log WHERE op = ? AND raw IS NOT NULL AND (position(? IN text) > 0"
-        " OR contains(hex(raw), hex(encode(?))))",
-        [QUARANTINE, entity, entity],
-    ).fetchall()
+    raw = _mentions(con, entity)
     if not keys and not raw:
         return None
     found = con.execute("SELECT value FROM meta WHERE key = 'secret'").fetchall()
@@ -73,7 +70,7 @@ def prepare(
     touched = con.execute(
         "SELECT DISTINCT tx FROM log WHERE entity = ? OR seq IN (SELECT unnest(?))"
         " OR refers_id IN (SELECT unnest(?))",
-        [entity, [r[0] for r in raw], [i for _, i in names]],
+        [entity, sorted(raw), [i for _, i in names]],
     ).fetchall()
     transactions = tuple(sorted(row[0] for row in touched))
     before = (
@@ -84,13 +81,37 @@ def prepare(
         .to_arrow_table()
         .cast(LOG)
     )
-    bad = {r[0] for r in raw}
-    rows = [_blank(row, entity, names, bad, token) for row in before.to_pylist()]
+    rows = [_blank(row, entity, names, raw, token) for row in before.to_pylist()]
     after = pa.Table.from_pylist(rows, schema=LOG)
     erased = sum(a != b for a, b in zip(rows, before.to_pylist(), strict=True))
     marks = _marks(before, after)
     tombstone = _tombstone(token, reason, marks, at)
     return Wipe(token, erased, tuple(m[0] for m in marks), after, tombstone, secret)
+
+
+def _mentions(con: duckdb.DuckDBPyConnection, entity: str) -> set[int]:
+    """Return the quarantined rows whose bytes or reason mention an entity."""
+    words = [word.encode() for word in _spellings(entity)]
+    found = " OR ".join(["contains(hex(raw), hex(?::BLOB))"] * len(words))
+    rows = con.execute(
+        "SELECT seq, raw, text FROM log WHERE op = ? AND raw IS NOT NULL"  # noqa: S608 marks
+        f" AND (contains(text, ?) OR {found})",
+        [QUARANTINE, entity, *words],
+    ).fetchall()
+    return {
+        seq
+        for seq, raw, text in rows
+        if entity in (text or "") or any(word in bytes(raw) for word in words)
+    }
+
+
+def _spellings(entity: str) -> list[str]:
+    """Return how a name may be written in JSON: as it is, and with escapes."""
+    plain = json.dumps(entity, ensure_ascii=False)[1:-1]
+    escaped = json.dumps(entity)[1:-1]
+    upper = re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), escaped)
+    found = [entity, plain, escaped, upper]
+    return sorted({*found, *(text.replace("/", "\\/") for text in found)})
 
 
 def _blank(

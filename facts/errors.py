@@ -40,6 +40,18 @@ class StoreDamaged(StoreError):
     """The fact file or an archive does not hold what its hashes promise."""
 
 
+def of_database(error: Exception) -> StoreError:
+    """Return what an error of the database means for the file."""
+    text = str(error)
+    if "orrupt" in text or "checksum" in text:
+        msg = (
+            f"the fact file is damaged: {text}; verify an archive and restore it (worlds facts"
+            " verify --only-archive, worlds facts restore)"
+        )
+        return StoreDamaged(msg)
+    return StoreError(f"the fact file could not be used: {text}")
+
+
 class StoreClosed(StoreError):
     """The store was closed, or its writer stopped."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from facts.errors import FactsError, IntakeFull, StoreClosed, WriteFailed
+from facts.errors import FactsError, IntakeFull, StoreClosed, WriteFailed, of_database
 from facts.events import Event, RawBad, Receipt
 
 Item = Event | RawBad
@@ -141,6 +141,10 @@ class Intake:
             return
         try:
             job.done.set_result(job.work())
+        except duckdb.Error as error:
+            meant = of_database(error)
+            meant.__cause__ = error
+            job.done.set_exception(meant)
         except BaseException as error:  # noqa: BLE001 handed to the one who waits
             job.done.set_exception(error)
 

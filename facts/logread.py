@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facts.access import Access
-from facts.errors import QueryError, StoreDamaged
+from facts.errors import QueryError, StoreDamaged, of_database
 from facts.layout import ERASE, LOG, LOG_COLUMNS
 from facts.mark import Mark
 from facts.times import micros, moment_of, naive_of
@@ -79,7 +79,10 @@ class LogReader:
             if self._con is None or self._generation != self._access.generation:
                 self._con = con.cursor()
                 self._generation = self._access.generation
-            yield self._con
+            try:
+                yield self._con
+            except duckdb.Error as error:
+                raise of_database(error) from error
 
     def _rows(self, sql: str, bound: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._cursor() as con:

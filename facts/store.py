@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from facts import bulk, derived, erasing, stated
 from facts.access import Access
-from facts.errors import QueryError, StoreBusy, StoreClosed, StoreMissing
+from facts.errors import QueryError, StoreBusy, StoreClosed, StoreMissing, of_database
 from facts.events import Event, RawBad, Receipt
 from facts.file import connect, left_over, prepare
 from facts.intake import Intake, Item
@@ -105,6 +105,9 @@ class Store:
             try:
                 prepare(con, place)
                 store = cls(place, con, clock, limit, group)
+            except duckdb.Error as error:
+                con.close()
+                raise of_database(error) from error
             except BaseException:
                 con.close()
                 raise

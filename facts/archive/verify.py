@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from facts.archive.durable import file_hash
 from facts.archive.manifest import START, Manifest, Segment, read_manifest
 from facts.archive.merge import reading
 from facts.archive.seal import read_segment
-from facts.errors import ArchiveError
+from facts.errors import ArchiveError, StoreError
 from facts.layout import LOG_COLUMNS
 from facts.store import Store
 
@@ -98,7 +98,7 @@ def check_archive(
             extras += erasures_in(table)
             tables.append((segment, table))
     if store is not None:
-        with store.reader() as reader:
+        with store.reader() as reader, suppress(StoreError):  # told where the store is checked
             extras += reader.erasures()
     trail.changed = tombstones(extras)
     for segment, table in tables:
@@ -140,14 +140,20 @@ def _load(folder: Path, segment: Segment) -> tuple[pa.Table | None, Problem | No
 
 
 def _check_store(store: Store, report: Report) -> Iterator[Problem]:
-    with store.reader() as reader:
-        trail = Trail(changed=tombstones(reader.erasures()))
-        for table in reader.log_after(0, None, BATCH):
-            yield from audit(trail, table, "store")
-        yield from finish(trail, "store")
-        report.rows, report.head = trail.rows, trail.head.hex()
-    for table_name, detail in store.check_derived():
-        yield Problem(f"store, table {table_name}", detail)
+    try:
+        with store.reader() as reader:
+            trail = Trail(changed=tombstones(reader.erasures()))
+            for table in reader.log_after(0, None, BATCH):
+                yield from audit(trail, table, "store")
+            yield from finish(trail, "store")
+            report.rows, report.head = trail.rows, trail.head.hex()
+    except StoreError as error:
+        yield Problem("store, table log", str(error))
+    try:
+        for table_name, detail in store.check_derived():
+            yield Problem(f"store, table {table_name}", detail)
+    except StoreError as error:
+        yield Problem("store, derived tables", str(error))
 
 
 def _compare(store: Store, folder: Path, manifest: Manifest) -> Iterator[Problem]:
@@ -157,7 +163,11 @@ def _compare(store: Store, folder: Path, manifest: Manifest) -> Iterator[Problem
             table, _ = _load(folder, segment)
             if table is None:
                 continue
-            ours = reader.log_rows(segment.first_seq, segment.last_seq)
+            try:
+                ours = reader.log_rows(segment.first_seq, segment.last_seq)
+            except StoreError as error:
+                yield Problem(f"store, rows of {segment.file}", str(error))
+                continue
             if ours.equals(table):
                 continue
             yield from _differences(ours, table, segment)

@@ -199,3 +199,21 @@ def test_what_cannot_be_erased_is_refused(filled: Store) -> None:
     with pytest.raises(QueryError, match="does not name"):
         erase(filled, ENTITY, f"{ENTITY} asked")
     assert filled.record([event("still", "dog:1", weight=1)])[0].status == "accepted"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"entity": "dog:Zoë/1"',
+        '{"entity": "dog:Zo\\u00eb/1"',
+        '{"entity": "dog:Zo\\u00EB\\/1"',
+        "a line about dog:Zoë/1",
+    ],
+)
+def test_quarantined_input_goes_however_it_spells_the_name(store: Store, raw: str) -> None:
+    store.record([event("1", "dog:Zoë/1", likes=1)])
+    store.quarantine(raw.encode(), "broken")
+    store.quarantine(b"about dog:Zo", "broken")
+    erase(store, "dog:Zoë/1", "asked")
+    assert [row["raw"] for row in store.reader().quarantined()] == [None, b"about dog:Zo"]
+    assert verify(store).problems == []

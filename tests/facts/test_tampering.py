@@ -5,16 +5,17 @@ instead of recording on top of it.
 """
 
 import contextlib
+import random
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from facts import RollUp, Store, StoreDamaged
-from facts.archive import erase, seal, verify
+from facts import Event, Exact, RollUp, Store, StoreDamaged
+from facts.archive import erase, export, restore, seal, verify
 from facts.layout import LOG_COLUMNS
-from tests.facts.conftest import Clock, event
+from tests.facts.conftest import START, Clock, event
 
 
 @pytest.fixture
@@ -129,3 +130,78 @@ def test_a_change_of_any_column_is_found(filled: Path, clock: Clock, column: str
 def test_an_untouched_file_has_no_problems(filled: Path) -> None:
     with Store.open(filled) as store:
         assert verify(store, filled.parent / "archive").problems == []
+
+
+@pytest.mark.slowish
+def test_a_flipped_byte_of_the_file_is_said_and_no_crash(tmp_path: Path) -> None:
+    """Wherever the byte lies, the file is refused, or verification says what cannot be read."""
+    path = tmp_path / "facts.duckdb"
+    with Store.open(path) as store:
+        store.declare_rollup(RollUp("hourly", "likes"))
+        store.record([event(str(i), f"post:{i % 50}", likes=i, note=f"n{i}") for i in range(2000)])
+        seal(store, tmp_path / "archive")
+    good = path.read_bytes()
+    chance = random.Random(5)
+    seen = set()
+    for k in range(40):
+        at = chance.randrange(len(good)) if k % 2 else chance.randrange(16_384)
+        path.write_bytes(
+            good[:at] + bytes([good[at] ^ (1 << chance.randrange(8))]) + good[at + 1 :]
+        )
+        try:
+            store = Store.open(path)
+        except StoreDamaged:
+            seen.add("refused")
+            continue
+        with store:
+            if verify(store, tmp_path / "archive").problems:
+                seen.add("named")
+                continue
+            assert store.reader().facts().num_rows == 4000
+            seen.add("no harm")
+    assert seen >= {"refused", "named"}
+    restore(tmp_path / "archive", tmp_path / "again.duckdb")
+
+
+HOSTILE = (
+    "post:'; DROP TABLE log; --",
+    'post:"quoted" \\ back',
+    "post:new\nline\tand\rmore",
+    "../../etc/passwd",
+    "post:%s{0}$1?",
+    "p" * 1000,
+    "post:\u202eright to left",
+    "\ud55c\uae00:\U0001f415",
+    "NULL",
+    ":",
+    "erased:0123456789abcdef",
+    " ",
+)
+
+
+@pytest.mark.slowish
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_only_names(store: Store, tmp_path: Path, name: str) -> None:
+    store.declare_rollup(RollUp("all", "*", "day", "entity"))
+    store.declare_rollup(RollUp("prefixes", "likes", "day", "prefix"))
+    hostile = Event(name, name, name, {name: Exact(name), "likes": Exact(1)}, START, choice=name)
+    assert store.record([hostile, event("other", likes=2)])[0].status == "accepted"
+    assert store.record([hostile])[0].status == "duplicate"
+    store.quarantine(name.encode(), name, name, name)
+    reader = store.reader()
+    assert reader.facts(entity=name).num_rows == reader.facts(attribute=name).num_rows + 1 == 2
+    assert reader.page(0, 10, entity=name).num_rows == 2
+    assert reader.sql("SELECT count(*) AS n FROM facts WHERE entity = ?", [name]).to_pylist() == [
+        {"n": 2}
+    ]
+    assert reader.sql("SELECT sum(likes) AS n FROM posts").to_pylist()[0]["n"] >= 2
+    assert reader.trace(source=name, id=name)[0]["entity"] == name
+    assert name in [row["dim"] for row in reader.rollup("all").to_pylist()]
+    assert store.check_derived() == []
+    seal(store, tmp_path / "archive")
+    for suffix in ("csv", "parquet"):
+        assert export(store, tmp_path / f"out.{suffix}", entity=name) == 2
+    erase(store, name, "asked")
+    assert reader.facts(entity=name).num_rows == 0
+    assert verify(store, tmp_path / "archive").problems == []
+    assert reader.facts().num_rows == 1
