@@ -279,7 +279,8 @@ def _start(
     if single < SINGLE or any(isinstance(part, Point) for part in severity.parts):
         single = 0.0
     atom = _mass_at_zero(count, severity)
-    atom -= single * float(severity.weights @ [float(part.cdf(0.0)) for part in severity.parts])
+    if single > 0:
+        atom -= single * float(severity.weights @ [float(part.cdf(0.0)) for part in severity.parts])
     return SeriesSum(atom, single, severity, upper, np.zeros(2), moments)
 
 
@@ -374,9 +375,10 @@ def _sum_series(coefficients: Floats, upper: float) -> Floats:
     size = max(4 * len(coefficients), 4096)
     amplitudes = np.zeros(size - 1)
     amplitudes[: len(coefficients) - 1] = _amplitudes(coefficients, upper)
-    waves = fft.dst(amplitudes, type=1) / 2
-    line = coefficients[0] / 2 * np.linspace(0.0, upper, size + 1)
-    return np.asarray(line + np.concatenate([[0.0], waves, [0.0]]))
+    table: Floats = np.arange(size + 1.0)
+    table *= coefficients[0] / 2 * upper / size
+    table[1:-1] += fft.dst(amplitudes, type=1) / 2
+    return table
 
 
 def _amplitudes(coefficients: Floats, upper: float) -> Floats:
