@@ -21,9 +21,11 @@ from api.facts_desk import FactsDesk
 from api.learning import Learning
 from api.metrics import Metrics
 from api.openapi import document
+from api.prediction_log import PredictionLog
 from api.processes.place import ALONE, Place
 from api.routes import (
     comparisons,
+    experiments,
     facts,
     health,
     models,
@@ -31,12 +33,14 @@ from api.routes import (
     predictions,
     questions,
     scenarios,
+    supervision,
     watching,
 )
 from api.security.door import around, behind, gate_of
 from api.service import Service, utc_now
 from api.serving import Serving
 from api.settings import Settings
+from api.watch_desk import WatchDesk
 from worlds.domain import Domain, load_domain
 from worlds.publish import SnapshotStore
 
@@ -62,28 +66,34 @@ def create_service(
     desk = FactsDesk(
         root / "facts.duckdb", settings.queue, replica if settings.replicate_to else None
     )
-    serving = Serving(domain, SnapshotStore(root / "snapshots"))
+    store = SnapshotStore(root / "snapshots")
+    serving = Serving(domain, store, now=now)
     serving.current.answerer.prepare()
     serving.refresh()
+    learner = Learning(
+        partial(desk.export, root / "exports"),
+        partial(learning.command, Path(settings.var), settings.domain),
+        settings.learn_deadline,
+        now,
+        root / "learning.json",
+        root / "exports",
+    )
+    predicted = PredictionLog(settings.prediction_log, now)
+    serving.on_fault = predicted.fault
     return Service(
         settings=settings,
         domain=domain,
         serving=serving,
         desk=Desk(settings.question_threads, settings.question_queue, settings.question_cache),
         facts=desk,
-        learning=Learning(
-            partial(desk.export, root / "exports"),
-            partial(learning.command, Path(settings.var), settings.domain),
-            settings.learn_deadline,
-            now,
-            root / "learning.json",
-            root / "exports",
-        ),
+        learning=learner,
         now=now,
         place=place,
         recorder=_recorder(place),
         metrics=Metrics(place.counts, place.row, place.rows),
         gate=gate_of(settings, place),
+        log=predicted,
+        watch=None if place.role == "worker" else WatchDesk(domain, desk, store, learner, now),
     )
 
 
@@ -134,6 +144,8 @@ def create_app(
         *models.handlers(service),
         *health.handlers(service),
         *watching.handlers(service),
+        *supervision.handlers(service),
+        *experiments.handlers(service),
         *pages.handlers(service, cache(lambda: msgspec.json.encode(document(service)))),
     ]
     if service.recorder is not None:
@@ -153,13 +165,20 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _running(service: Service) -> AsyncIterator[None]:
     if service.recorder is not None:
-        async with service.recorder.running(), _tasks(_poll(service), _watch(service)):
+        async with (
+            service.recorder.running(),
+            _tasks(_poll(service), _watch(service), service.log.run(service.recorder.send)),
+        ):
             yield
             service.bus.close()
         await asyncio.to_thread(service.desk.close)
         return
     await asyncio.to_thread(service.facts.open)
-    works = (_poll(service), _reopen(service), _watch(service))
+    works = (
+        *(_poll(service), _reopen(service), _watch(service)),
+        service.log.run(service.facts.record),
+        *([service.watch.run()] if service.watch is not None else []),
+    )
     tasks = [asyncio.create_task(work) for work in works]
     if service.settings.learn_every > 0:
         every = service.learning.every(service.settings.learn_every)

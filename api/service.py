@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from api.desk import Desk
@@ -10,10 +11,12 @@ from api.events import Bus
 from api.facts_desk import FactsDesk
 from api.learning import Learning
 from api.metrics import Metrics
+from api.prediction_log import PredictionLog
 from api.processes.place import ALONE, Place
 from api.security.gate import Gate
 from api.serving import Serving
 from api.settings import Settings
+from api.watch_desk import WatchDesk
 from worlds.domain import Domain
 
 if TYPE_CHECKING:
@@ -53,6 +56,10 @@ class Service:
         What is counted, and who is told of changes.
     gate
         Who is let in.
+    log
+        Served predictions on their way to the facts.
+    watch
+        Supervision, in the process that owns the facts.
     """
 
     settings: Settings
@@ -67,3 +74,9 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     bus: Bus = field(default_factory=Bus)
     gate: Gate = field(default_factory=lambda: Gate(None))
+    log: PredictionLog = field(default_factory=lambda: PredictionLog(0.0, utc_now))
+    watch: WatchDesk | None = None
+
+    def watch_names(self) -> str:
+        """Return a new short name, never given before."""
+        return token_hex(4)

@@ -107,15 +107,22 @@ class Serving:
         changed = self._look_at_release()
         return self._compose() or changed
 
-    def trip(self, fault: ModelFaultError) -> None:
-        """Leave a model that failed out of the answers for a while. From any thread."""
+    def trip(self, fault: ModelFaultError) -> bool:
+        """Leave a model that failed out of the answers for a while. From any thread.
+
+        Returns
+        -------
+        bool
+            Whether it can be left out; the default belief cannot.
+        """
         loaded = self._base.models.get(fault.quantity, {}).get(fault.model)
         if loaded is None or loaded.snapshot is None:
-            return
+            return False
         with self._changing:
             self._breaker.trip(fault, loaded.snapshot)
         self.on_fault(fault, loaded.snapshot)
         self._compose()
+        return True
 
     def _look_at_board(self) -> None:
         """Read what was decided, if it was written anew; keep what holds if it is damaged."""

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     learn_deadline: Seconds = 1_800.0
     replicate_to: str = ""
     replicate_every: Seconds = 10.0
+    prediction_log: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 5.0
     access_log: bool = False
     keys: str = ""
     hosts: str = ""
@@ -79,6 +80,7 @@ MEANINGS: Mapping[str, str] = {
     "learn_deadline": "seconds after which a learning process is stopped",
     "replicate_to": "folder of a replica of the facts, kept while serving; empty: none",
     "replicate_every": "most seconds that the replica may be behind",
+    "prediction_log": "predictions a second that are logged as facts, beyond it a sample; 0: none",
     "access_log": "whether every request is logged",
     "keys": "file of keys; empty: no keys, every route is open to this machine, and only to it",
     "hosts": "names by which it may be called, *.example.org too, with commas; empty: those of "

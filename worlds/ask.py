@@ -82,7 +82,7 @@ class Answerer:
     trouble: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     segments: SegmentModels | None = None
-    on_fault: Callable[[ModelFaultError], None] | None = field(default=None, compare=False)
+    on_fault: Callable[[ModelFaultError], object] | None = field(default=None, compare=False)
 
     @classmethod
     def load(cls, domain: Domain, store: SnapshotStore, release: Release | None) -> "Answerer":

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from litestar import Request
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
+from api.cloudevents import BATCH
 from api.errors import FactsDownError
 from api.processes.place import OWNER
+from facts import Event, event_json
 
 PATIENCE = 10.0
 """Seconds a request waits for the recorder: as long as a restart takes, and some more."""
@@ -26,6 +28,7 @@ HOP = frozenset(
 """Headers that end at a hop, and keys: the recorder trusts its socket."""
 
 
+OWN = {"specversion": "1.0", "type": "worlds.watch"}
 PARTS = ("facts", "replica", "learning", "learning_stale")
 """What of the recorder's health is that of the whole service."""
 
@@ -75,6 +78,24 @@ class Recorder:
             raise FactsDownError(f"the recorder does not answer ({_said(error)})") from error
         kept = {name: value for name, value in reply.headers.items() if name not in HOP}
         return ASGIResponse(body=reply.content, status_code=reply.status_code, headers=kept)
+
+    async def send(self, events: Sequence[Event]) -> None:
+        """Have the recorder record events of our own.
+
+        Raises
+        ------
+        FactsDownError
+            If it does not: they may be sent again.
+        """
+        raw = [{**msgspec.json.decode(event_json(one)), **OWN} for one in events]
+        try:
+            reply = await self._client.post(
+                "/v1/facts", content=msgspec.json.encode(raw), headers={"content-type": BATCH}
+            )
+        except httpx.HTTPError as error:
+            raise FactsDownError(f"the recorder does not answer ({_said(error)})") from error
+        if reply.status_code != 200:
+            raise FactsDownError(f"the recorder answers {reply.status_code}: {reply.text[:200]}")
 
     async def watch(self) -> None:
         """Ask how the recorder is, for ever."""

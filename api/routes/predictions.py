@@ -1,24 +1,32 @@
 """POST /v1/predictions/{label}: what one thing, or many, will bring. The hot path."""
 
+from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 from secrets import token_hex
+from time import perf_counter
 from typing import Any
 
 import msgspec
 from litestar.handlers import ASGIRouteHandler
 
 from api.asking import parse_time
-from api.drafts import Draft, DraftChecker
+from api.drafts import Draft, DraftChecker, shown
 from api.errors import RequestError
 from api.routes.hot import hot_post
+from api.routing import Routed
 from api.schemas import PredictionRequest, decode
 from api.security.needs import PREDICT
 from api.service import Service
 from api.serving import Served
+from worlds.domain import Domain
+from worlds.errors import ModelFaultError
 
 THREAD_FROM = 8
 """Batches of this many drafts and more are computed in the pool, not on the event loop."""
+
+ENTITY = "entity"
+MOST_NAME = 200
 
 _decoder = msgspec.json.Decoder(PredictionRequest)
 _encode = msgspec.json.Encoder().encode
@@ -26,36 +34,20 @@ _encode = msgspec.json.Encoder().encode
 
 def handlers(service: Service) -> list[ASGIRouteHandler]:
     """Return the handler for the domain's label."""
-    checker = DraftChecker(service.domain.draft)
     serving, limit = service.serving, service.settings.batch_limit
-    boot, numbers = token_hex(6), count(1)
+    single, many = computing(service)
 
     def count_drafts(number: int, degraded: bool) -> None:
         service.metrics.count("predictions", number)
         if degraded:
             service.metrics.count("degraded", number)
 
-    def one(served: Served, wanted: PredictionRequest, draft: Draft, place: str) -> bytes:
-        draft = checker.check(draft, place)
-        prediction = served.answerer.predict(
-            draft,
-            at=_moment(wanted.at) or checker.moment(draft),
-            levels=wanted.levels,
-            thresholds=wanted.thresholds,
-            worlds=wanted.worlds,
-        )
-        return b'{"id":"%s-%x",%s' % (boot.encode(), next(numbers), _encode(prediction)[1:])
-
-    def many(served: Served, wanted: PredictionRequest, drafts: list[dict[str, Any]]) -> bytes:
-        parts = [one(served, wanted, draft, f"drafts[{i}]") for i, draft in enumerate(drafts)]
-        return b'{"predictions":[%s],%s' % (b",".join(parts), served.tail)
-
     async def predict(body: bytes) -> bytes:
         wanted = decode(_decoder, body)
         served = serving.current
         count_drafts(1 if wanted.drafts is None else len(wanted.drafts), served.path != "models")
         if wanted.draft is not None and wanted.drafts is None:
-            return b"%s,%s" % (one(served, wanted, wanted.draft, "draft")[:-1], served.tail)
+            return single(wanted, wanted.draft)
         drafts = wanted.drafts
         if drafts is None or wanted.draft is not None:
             raise RequestError(
@@ -66,13 +58,100 @@ def handlers(service: Service) -> list[ASGIRouteHandler]:
             wrong = f"{len(drafts)} drafts; at most {limit} in one request"
             raise RequestError("too many drafts", [("drafts", wrong)])
         if len(drafts) < THREAD_FROM:
-            return many(served, wanted, drafts)
-        return await service.desk.run(lambda: many(served, wanted, drafts))
+            return many(wanted, drafts)
+        return await service.desk.run(lambda: many(wanted, drafts))
 
     path = f"/v1/predictions/{service.domain.label}"
     limit_of_body = service.settings.body_limit
     return [hot_post(path, "predict", limit_of_body, predict, service.gate, PREDICT)]
 
 
+type Single = Callable[[PredictionRequest, Draft], bytes]
+type Many = Callable[[PredictionRequest, list[dict[str, Any]]], bytes]
+
+
+def computing(service: Service) -> tuple[Single, Many]:
+    """Return what answers one draft, and many.
+
+    A model that fails is left out by `Serving.trip`, and the others are asked again.
+    """
+    checker = DraftChecker(service.domain.draft)
+    serving, note, named = service.serving, service.log.note, naming(service.domain)
+    boot, numbers = token_hex(6), count(1)
+
+    def one(
+        served: Served, wanted: PredictionRequest, draft: Draft, place: str
+    ) -> tuple[bytes, Routed | None]:
+        begin = perf_counter()
+        draft = checker.check(draft, place)
+        entity = draft.get(ENTITY)
+        routed = None
+        if entity is not None:
+            draft, entity = named(draft, place)
+            if served.routing is not None and entity is not None:
+                routed = served.routing.of(entity)
+        at = _moment(wanted.at) or checker.moment(draft)
+        answerer = served.answerer if routed is None else routed.answerer
+        prediction, parts = answerer.forecast(
+            draft,
+            at=at,
+            levels=wanted.levels,
+            thresholds=wanted.thresholds,
+            worlds=wanted.worlds,
+        )
+        name = f"{boot}-{next(numbers):x}"
+        note((name, entity, served, routed, parts, at, perf_counter() - begin))
+        return b'{"id":"%s",%s' % (name.encode(), _encode(prediction)[1:]), routed
+
+    def single(wanted: PredictionRequest, draft: Draft) -> bytes:
+        served = serving.current
+        try:
+            found, routed = one(served, wanted, draft, "draft")
+        except ModelFaultError as fault:  # it is left out from now on: ask the others
+            if not serving.trip(fault):
+                raise
+            return single(wanted, draft)
+        return b"%s,%s" % (found[:-1], served.tail if routed is None else routed.tail)
+
+    def many(wanted: PredictionRequest, drafts: list[dict[str, Any]]) -> bytes:
+        served = serving.current
+        try:
+            made = [one(served, wanted, draft, f"drafts[{i}]") for i, draft in enumerate(drafts)]
+        except ModelFaultError as fault:
+            if not serving.trip(fault):
+                raise
+            return many(wanted, drafts)
+        parts = [
+            part if routed is None else b"%s,%s}" % (part[:-1], routed.head)
+            for part, routed in made
+        ]
+        return b'{"predictions":[%s],%s' % (b",".join(parts), served.tail)
+
+    return single, many
+
+
 def _moment(text: str | None) -> datetime | None:
     return parse_time(text, "at") if text is not None else None
+
+
+def naming(domain: Domain) -> Callable[[Draft, str], tuple[Draft, str | None]]:
+    """Return what takes the entity out of a draft: which thing of the facts it will be.
+
+    ``"entity": "post:17"``, or ``"17"`` for short, is no feature: it lets the prediction meet its
+    outcome later, and puts it into the arm of an experiment. A domain that declares a field of
+    that name keeps it.
+    """
+    declared = any(field.name == ENTITY for field in domain.draft)
+    prefix = f"{domain.entity}:"
+
+    def named(draft: Draft, place: str) -> tuple[Draft, str | None]:
+        if declared:
+            return draft, None
+        value = draft[ENTITY]
+        if not isinstance(value, str) or not 0 < len(value) <= MOST_NAME or not value.isprintable():
+            wrong = f"expected the name of a thing such as '{prefix}17', got {shown(value)}"
+            raise RequestError("the draft has values without meaning", [(f"{place}.entity", wrong)])
+        rest = {name: one for name, one in draft.items() if name != ENTITY}
+        return rest, value if value.startswith(prefix) else prefix + value
+
+    return named
