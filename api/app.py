@@ -28,6 +28,7 @@ from api.routes import (
     experiments,
     facts,
     health,
+    inference,
     models,
     pages,
     predictions,
@@ -137,6 +138,7 @@ def create_app(
     service = create_service(settings or Settings(), domain, now, place)
     handlers: list[BaseRouteHandler] = [
         *predictions.handlers(service),
+        *inference.handlers(service),
         *questions.handlers(service),
         *comparisons.handlers(service),
         *scenarios.handlers(service),

@@ -16,6 +16,8 @@ from worlds import errors as worlds
 
 MEDIA_TYPE = "application/problem+json"
 PAGE = "/problems"
+INFERENCE = "/v2"
+"""Below this, errors have the form of the Open Inference Protocol."""
 GONE = "client disconnected prematurely"
 """What the framework says of a client that left in the middle of its request: no fault of ours."""
 log = logging.getLogger("api")
@@ -161,6 +163,17 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     kind, body, headers = problem(error, printable(request.scope.get("path", "/")))
     if kind is FAULT:
         log.error("%s %s failed", request.method, body["instance"], exc_info=error)
+    if body["instance"] == INFERENCE or body["instance"].startswith(f"{INFERENCE}/"):
+        wrong = "; ".join(f"{one['field']}: {one['message']}" for one in body.get("errors", ()))
+        said = (
+            body["detail"] if not wrong or wrong in body["detail"] else f"{body['detail']}: {wrong}"
+        )
+        return Response(
+            msgspec.json.encode({"error": said}),
+            status_code=kind.status,
+            headers=headers,
+            media_type="application/json",
+        )
     return Response(
         msgspec.json.encode(body),
         status_code=kind.status,

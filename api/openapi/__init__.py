@@ -1,7 +1,9 @@
 """The OpenAPI 3.1 document, made from the structs, the table of problems and the domain."""
 
 from api.openapi.components import components
+from api.openapi.inference import inference, schemas
 from api.openapi.paths import paths
+from api.openapi.security import SCHEMES, secured
 from api.service import Service
 
 __all__ = ["document"]
@@ -21,6 +23,9 @@ def document(service: Service) -> dict[str, object]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "paths": paths(domain),
-        "components": {"schemas": components(domain, service.settings.batch_limit)},
+        "paths": secured(paths(domain) | inference(domain)),
+        "components": {
+            "schemas": components(domain, service.settings.batch_limit) | schemas(domain),
+            "securitySchemes": SCHEMES,
+        },
     }
