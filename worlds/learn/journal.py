@@ -74,9 +74,8 @@ class Journal:
         if raw is None:
             return None
         try:
-            for models in (raw, *(one for one in raw.values() if isinstance(one, dict))):
-                for snapshot in dict(models.get("models") or {}).values():
-                    self.store.get(str(snapshot))
+            for snapshot in _snapshots(raw):
+                self.store.get(snapshot)
         except (SnapshotError, ValueError):
             return None
         return raw
@@ -91,6 +90,13 @@ class Journal:
         for folder in (self.store.root / "work").glob("*"):
             if own or folder.name != self.base:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _snapshots(part: Mapping[str, Any]) -> list[str]:
+    """Return the snapshots of a part: of one quantity, or of a segment's quantities."""
+    own = part.get("models")
+    lines = [part] if own is not None else [one for one in part.values() if isinstance(one, dict)]
+    return [str(name) for line in lines for name in dict(line.get("models") or {}).values()]
 
 
 def _file(name: str) -> str:
