@@ -162,7 +162,9 @@ def _one(
     found = {}
     for model, weight in chosen.items():
         path = paths[model].content
-        assert isinstance(path, PathTotal)  # noqa: S101 - totals are paths
+        if not isinstance(path, PathTotal):
+            msg = f"the model {model!r} gives totals, and does not say how they are made up"
+            raise QuestionError(msg)
         if do is not None and do.times is not None:
             path = path.scaled(do.times)
         content: Count = path.period(step)

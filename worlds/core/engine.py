@@ -168,6 +168,8 @@ def _condition(name: str, options: dict[str, Belief], given: Given) -> dict[str,
     if given.model is not None:
         if given.model not in options:
             raise UnknownNameError(f"model of {name}", given.model, options)
+        if options[given.model].weight == 0:
+            raise ImpossibleError(f"{name} model = {given.model}")
         options = {given.model: Belief(1.0, options[given.model].content)}
     if not given.ranges:
         return options

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from worlds.core.compound import Severity
+from worlds.core.conditioned import Stated
 from worlds.core.distributions import Count, Floats
 from worlds.core.laws import Atoms
 from worlds.core.outcome import Outcome, World
@@ -65,7 +66,15 @@ def empirical(values: Floats, unit: str) -> Outcome:
     points, counts = np.unique(values, return_counts=True)
     method = f"{len(values):,} joint draws"
     law = Atoms(points, counts / len(values), method, error_of_draws(len(values)))
-    return Outcome((World({}, 1.0, law, {}),), unit)
+    spread = 4 * float(values.std()) / float(np.sqrt(len(values)))
+    return Outcome((World({}, 1.0, Empirical(law, law.error, method, spread), {}),), unit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Empirical(Stated):
+    """The law of some draws; its mean has an error too (four standard errors)."""
+
+    mean_error: float = 0.0
 
 
 def in_periods(path: PathTotal, sizes: Severity | None) -> Drawn:
