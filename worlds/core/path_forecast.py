@@ -69,22 +69,22 @@ class Cohesion:
         for lag in lags:
             pairs = scores[:, :-lag] * scores[:, lag:]
             there = np.isfinite(pairs)
-            mass = (count[:, None] * there).sum()
+            many = float((count[:, None] * there).sum())
             both = np.where(there, scores[:, :-lag] ** 2 + scores[:, lag:] ** 2, 0.0)
             square = float((count[:, None] * both).sum()) / 2
             total = float((count[:, None] * np.where(there, pairs, 0.0)).sum())
             found.append(total / max(square, 1e-12))
-            worth.append(float(mass) * (horizon - lag) / horizon)
-        target, worth = np.array(found), np.array(worth)
+            worth.append(many * (horizon - lag) / horizon)
+        target, mass = np.array(found), np.array(worth)
         best = (np.inf, cls())
         for keeps in (0.3, 0.5, 0.7, 0.8, 0.9, 0.95):
             rows = np.column_stack([np.ones(len(lags)), keeps**lags])
-            gram = (rows * worth[:, None]).T @ rows + 1e-9 * np.eye(2)
-            parts = np.linalg.solve(gram, rows.T @ (worth * target))
+            gram = (rows * mass[:, None]).T @ rows + 1e-9 * np.eye(2)
+            parts = np.linalg.solve(gram, rows.T @ (mass * target))
             shared = float(np.clip(parts[0], 0.0, 0.95))
             drifting = float(np.clip(parts[1], 0.0, 0.98 - shared))
             left = target - shared - drifting * keeps**lags
-            best = min(best, (float(worth @ left**2), cls(shared, drifting, keeps)), key=_first)
+            best = min(best, (float(mass @ left**2), cls(shared, drifting, keeps)), key=_first)
         trust = n / (n + FEW_PATHS)
         own, usual = best[1], cls()
         return cls(
@@ -169,7 +169,11 @@ class PathForecast:
     def _grid(self) -> tuple[Floats, Floats]:
         """Values (H, G) and the recalibrated P(Y <= value) there."""
         own = [_values([path], OWN_POINTS) for path in self.paths.values()]
-        values = _between(np.min([grid[:, 0] for grid in own], 0), np.max([g[:, -1] for g in own], 0), POINTS)
+        values = _between(
+            np.asarray([grid[:, 0] for grid in own]).min(0),
+            np.asarray([grid[:, -1] for grid in own]).max(0),
+            POINTS,
+        )
         plain = np.zeros(values.shape)
         for column, (path, grid) in enumerate(zip(self.paths.values(), own, strict=True)):
             told = _cumulative(path, grid)
@@ -376,4 +380,4 @@ def _inverse(values: Floats, upto: Floats, levels: Floats) -> Floats:
     rise = np.maximum(upto[place] - upto[before], 1e-300)
     part = np.clip((levels - upto[before]) / rise, 0.0, 1.0)
     between = values[before] + part * (values[place] - values[before])
-    return np.where(place == 0, values[0], between)
+    return np.asarray(np.where(place == 0, values[0], between))

@@ -9,14 +9,15 @@ from worlds.core.distributions import Distribution
 from worlds.core.features import FeatureSpec
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.lattice import GRID, CdfTable
+from worlds.learn import placing
 from worlds.learn.clock import Clock
 from worlds.learn.protocol import CountModel, Declined, SizeModel, as_fit
 from worlds.learn.scoring import SMALLEST, Scores, collect, score
 from worlds.learn.seeds import stream
 from worlds.learn.series import Counts, Items, aware, utc64
+from worlds.learn.trial_scores import trial_scores
+from worlds.learn.usual import View
 
-ORIGINS = 260
-"""Most one-step forecasts of counts that are scored."""
 BLOCKS = 6
 """Refits of a size model: each forecasts the items up to the next."""
 MOST_TRIED = 8_000
@@ -30,37 +31,44 @@ NO_SCORE = (np.nan, np.nan, np.nan, np.nan)
 type Tick = Callable[[], None]
 
 
-def origins(periods: int, per_week: int = 168) -> NDArray[np.intp]:
-    """Return the periods that are forecast: evenly over the later half.
-
-    The stride is coprime to the periods of a week, so that every slot of the week is met.
-    """
-    first = max(periods // 2, min(LEAST_BEFORE, periods))
-    stride = max(-(-(periods - first) // ORIGINS), 1)
-    while np.gcd(stride, per_week) != 1 and stride > 1:
-        stride += 1
-    return np.arange(periods - 1, first - 1, -stride)[::-1]
-
-
 def count_origins(history: Counts) -> NDArray[np.intp]:
-    """Return the periods of a history that are forecast."""
-    return origins(len(history), Clock.of(history.start, history.step, 1).per_week)
+    """Return the periods of a history that are forecast, the same for every model."""
+    recent = placing.latest(history)
+    plan = placing.schedule(len(recent), Clock.of(history.start, history.step, 1).per_week)
+    begun = np.concatenate([np.zeros(0, int), *(np.full(len(o), begin) for begin, o in plan)])
+    chosen = np.concatenate([np.zeros(0, np.intp), *(origins for _, origins in plan)])
+    return chosen[placing.scored(begun)] + len(history) - len(recent)
 
 
 def counts(
-    model: CountModel, history: Counts, *, seed: int, tick: Tick = lambda: None
+    model: CountModel,
+    history: Counts,
+    *,
+    seed: int,
+    horizon: int = 1,
+    tick: Tick = lambda: None,
 ) -> Scores | Declined:
-    """Return the scores of one-step forecasts, each fitted on everything before it.
+    """Return the scores of one-step forecasts, each fitted on what came before it.
 
-    Where the model declines its scores are nan; what is no form of counts is declined.
+    Models of places are trained a few times and keep the paths of `horizon` steps that they
+    forecast; others are fitted anew for every period. Where a model declines its scores are nan;
+    what is no form of counts is declined.
     """
-    rows: list[tuple[float, float, float, float]] = []
     chosen = count_origins(history)
+    rng = stream(seed, history.quantity.name, model.name, "backtest")
+    if isinstance(model, placing.Placing):
+        trial = placing.try_out(model, View.of(placing.latest(history), horizon))
+        if isinstance(trial, Declined):
+            return trial
+        for _ in chosen:
+            tick()
+        return trial_scores(trial, rng)
+    rows: list[tuple[float, float, float, float]] = []
     for origin in chosen:
         rng = stream(seed, history.quantity.name, model.name, "backtest", str(origin))
         result = as_fit(model.fit(history.before(int(origin)), horizon=1, rng=rng))
         tick()
-        if isinstance(result, Declined):
+        if isinstance(result, Declined) or not np.isfinite(history.y[origin]):
             rows.append(NO_SCORE)
             continue
         if not isinstance(result.form, CountForm):

@@ -126,7 +126,8 @@ class Field:
     def _backtest(self, model: Model, tick: Tick) -> Scores | Declined:
         seed = self.settings.seed
         if isinstance(model, CountModel) and self.quantity.role == "count":
-            return backtest.counts(model, self.history.counts, seed=seed, tick=tick)
+            ahead = HORIZON[self.domain.grain]
+            return backtest.counts(model, self.history.counts, seed=seed, horizon=ahead, tick=tick)
         spec = self.domain.spec
         return backtest.sizes(model, self.history.items, spec, seed=seed, tick=tick)  # type: ignore[arg-type]  # its role is size
 

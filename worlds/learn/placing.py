@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,8 @@ WEEKS, PERIODS = 16, 1500
 """The latest history used: weeks for periods under a day, periods otherwise."""
 FIRST_PART = 0.4
 """Part of the history before the first forecast on trial."""
+LEAST_BEFORE = 10
+"""Periods before it at least."""
 CUTS, EACH = 6, 40
 """Trainings on trial, and most origins between two of them."""
 MEMORY = timedelta(days=60)
@@ -48,6 +50,7 @@ class Trained(Protocol):
         ...
 
 
+@runtime_checkable
 class Placing(Protocol):
     """A model that can be trained on the part of a view before a period."""
 
@@ -85,8 +88,8 @@ class Trial:
         Array (n, H): where counts were said to fall.
     begun
         Array (n,): the training an origin belongs to began its forecasts there.
-    trained
-        The training on the whole history.
+    trainings
+        Every training with the period it began to forecast from; the last has seen everything.
     """
 
     model: Placing
@@ -94,7 +97,7 @@ class Trial:
     origins: Index
     places: Floats
     begun: Index
-    trained: Trained
+    trainings: Sequence[tuple[int, Trained]]
 
     @cached_property
     def outcomes(self) -> tuple[Floats, Index]:
@@ -104,13 +107,22 @@ class Trial:
         there = (targets < len(self.view)) & self.view.known[inside]
         return np.where(there, self.view.y[inside], np.nan), targets
 
-    def laws(self, until: int) -> list[Law]:
-        """Return the law of every block of steps, from what was resolved before `until`."""
+    @property
+    def scored(self) -> Index:
+        """Which forecasts are scored: not those before the first errors were seen."""
+        return scored(self.begun)
+
+    def laws(self, until: int, *, first: bool = False) -> list[Law]:
+        """Return the law of every block of steps, from what was resolved before `until`.
+
+        `first`: of the first block alone.
+        """
         outcome, targets = self.outcomes
-        usable = np.isfinite(outcome) & (targets < until) & (self.origins < until)[:, None]
+        usable = np.isfinite(outcome) & np.isfinite(self.places)
+        usable &= (targets < until) & (self.origins < until)[:, None]
         memory = MEMORY / self.view.history.step
         found = []
-        for block in blocks(self.view.horizon):
+        for block in blocks(self.view.horizon)[: 1 if first else None]:
             part = slice(block[0] - 1, block[-1])
             chosen = usable[:, part]
             weight = 0.5 ** ((until - targets[:, part][chosen]) / memory)
@@ -121,16 +133,32 @@ class Trial:
     def path(self, view: View | None = None, laws: list[Law] | None = None) -> CountPath:
         """Return the form that is served: what comes after the view."""
         view = view or self.view
-        laws = laws or self.laws(len(view))
-        place = self.trained.places(view, np.array([len(view)]))[0]
-        rows = [[], [], []]  # type: list[list[Floats]]
+        return self._path(view, len(view), self.trainings[-1][1], laws or self.laws(len(view)))
+
+    def path_at(self, origin: int) -> CountPath | None:
+        """Return the form that would have been served at an origin, from the latest training."""
+        known = [(begin, trained) for begin, trained in self.trainings if begin <= origin]
+        if not known:
+            return None
+        begin, trained = known[-1]
+        if begin not in self._laws_then:
+            self._laws_then[begin] = self.laws(begin)
+        return self._path(self.view, origin, trained, self._laws_then[begin])
+
+    @cached_property
+    def _laws_then(self) -> dict[int, list[Law]]:
+        return {}
+
+    def _path(self, view: View, origin: int, trained: Trained, laws: list[Law]) -> CountPath:
+        place = trained.places(view, np.array([origin]))[0]
+        rows: list[list[Floats]] = [[], [], []]
         for law, block in zip(laws, blocks(view.horizon), strict=True):
             means, sizes = law.components(place[block[0] - 1 : block[-1]])
             parts = (np.broadcast_to(law.weights, means.shape), means, sizes)
             for kept, part in zip(rows, parts, strict=True):
                 kept.append(part)
         weights, means, sizes = (np.vstack(part) for part in rows)
-        history = view.history
+        history = view.history.before(origin)
         shares = recent_shares(history.shares, np.nan_to_num(history.y))
         return CountPath(history.end, history.step, weights, means, sizes, shares)
 
@@ -147,23 +175,60 @@ def try_out(model: Placing, view: View) -> Trial | Declined:
     n = len(view)
     if n < model.least:
         return Declined(model.name, f"{n} complete periods; needs {model.least}")
-    first = min(max(int(FIRST_PART * n), model.least), n)
-    cuts = np.unique(np.linspace(first, n, CUTS + 1).astype(int))
-    origins, places, begun = [], [], []
-    for begin, end in pairwise(cuts):
-        chosen = np.arange(begin, end, _stride(end - begin, view.clock.per_week))
-        origins.append(chosen)
-        begun.append(np.full(len(chosen), begin))
-        places.append(model.train(view, int(begin)).places(view, chosen))
+    places: list[Floats] = []
+    trainings: list[tuple[int, Trained]] = []
+    plan = schedule(n, view.clock.per_week)
+    for begin, chosen in plan:
+        if begin < max(model.least, 1):
+            places.append(np.full((len(chosen), view.horizon), np.nan))
+            continue
+        trained = model.train(view, begin)
+        trainings.append((begin, trained))
+        places.append(trained.places(view, chosen))
+    trainings.append((n, model.train(view, n)))
     none = np.zeros(0, np.intp)
     return Trial(
         model,
         view,
-        np.concatenate([none, *origins]),
+        np.concatenate([none, *(chosen for _, chosen in plan)]),
         np.vstack([np.zeros((0, view.horizon)), *places]),
-        np.concatenate([none, *begun]),
-        model.train(view, n),
+        np.concatenate([none, *(np.full(len(chosen), begin) for begin, chosen in plan)]),
+        trainings,
     )
+
+
+def forms_at(
+    model: Placing, history: Counts, origins: Sequence[int], horizon: int
+) -> list[CountPath | None]:
+    """Return what a model would have served at origins of a past; None before it could.
+
+    A few trainings serve all of them: each is used for the origins that come after it.
+    """
+    recent = latest(history)
+    trial = try_out(model, View.of(recent, horizon))
+    if isinstance(trial, Declined):
+        return [None] * len(origins)
+    before = len(history) - len(recent)
+    return [trial.path_at(int(origin) - before) for origin in origins]
+
+
+def schedule(n: int, per_week: int) -> list[tuple[int, Index]]:
+    """Return the trainings on trial in n periods: when each is made, and from where it forecasts.
+
+    The stride is coprime to the periods of a week, so that every slot of the week is met.
+    """
+    cuts = np.unique(np.linspace(min(max(int(FIRST_PART * n), LEAST_BEFORE), n), n, CUTS + 1))
+    cuts = np.unique(cuts.astype(int))
+    return [
+        (int(begin), np.arange(begin, end, _stride(end - begin, per_week)))
+        for begin, end in pairwise(cuts)
+    ]
+
+
+def scored(begun: Index) -> Index:
+    """Return which forecasts are scored: from the second training on, if there is one."""
+    later = np.flatnonzero(begun > begun.min(initial=0))
+    return later if len(later) else np.arange(len(begun))
 
 
 def _stride(length: int, per_week: int) -> int:

@@ -62,7 +62,7 @@ class Scores:
 
     def take(self, chosen: NDArray[np.intp]) -> "Scores":
         """Return some of the scores."""
-        return Scores(*(getattr(self, name)[chosen] for name in self.__slots__))
+        return Scores(*(getattr(self, name)[chosen] for name in Scores.__slots__))
 
 
 def score(

@@ -15,7 +15,7 @@ from worlds.core.distributions import Floats
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.questions import Quantity
 from worlds.domain import Domain
-from worlds.learn import gate, registry
+from worlds.learn import gate, placing, registry
 from worlds.learn.candidates import HORIZON, Settings, entries
 from worlds.learn.history import History
 from worlds.learn.protocol import CountModel, Declined, Fit, Model, SizeModel, as_fit
@@ -86,13 +86,23 @@ def reference(
     count, size = domain.quantity("count"), domain.quantity("size")
     counts, items = history.counts, history.items
     periods = []
-    for origin in _origins(len(counts)):
-        past = counts.before(int(origin))
-        fits = _weighted(
-            domain, count, weights, partial(_count, past=past, horizon=1, settings=settings)
-        )
-        if fits:
-            periods.append((counts.start + int(origin) * counts.step, fits))
+    chosen = [int(origin) for origin in _origins(len(counts))]
+    share = weights.get(count.name, {})
+    named = [(n, m) for n, m in _models(domain, count) if share.get(n, 0.0) >= LEAST_WEIGHT]
+    told = {
+        name: supervise(partial(_forms, model, counts, chosen, settings), None)
+        for name, model in named
+    }
+    for number, origin in enumerate(chosen):
+        there = [
+            (share[name], outcome.value[number])
+            for name, outcome in told.items()
+            if not isinstance(outcome, Failure) and outcome.value[number] is not None
+        ]
+        total = sum(weight for weight, _ in there)
+        if there:
+            fits = tuple((weight / total, form) for weight, form in there)
+            periods.append((counts.start + origin * counts.step, fits))
     blocks = []
     for cut in _cuts(items):
         past_items = ripe(items, cut)
@@ -347,13 +357,23 @@ def _score(forecast: Any, outcome: float) -> tuple[float, float, float, float]:
 
 def _count_scores(work: Work, part: Part, model: Model) -> Scores:
     rows, at, outcomes = [], [], []
-    for place, _ in _places(work, part):
-        fit = _count(model, part.counts.before(place), 1, work.settings)
+    places = [place for place, _ in _places(work, part)]
+    for place, form in zip(places, _forms(model, part.counts, places, work.settings), strict=True):
         y = float(part.counts.y[place])
-        rows.append(NO_SCORE if isinstance(fit, Declined) else _score(fit.form.count(), y))  # type: ignore[union-attr]  # a form of counts
+        rows.append(NO_SCORE if form is None else _score(form.count(), y))
         at.append(utc64(part.counts.start + place * part.counts.step))
         outcomes.append(y)
     return collect(np.array(at, "datetime64[us]"), np.array(outcomes), rows)
+
+
+def _forms(
+    model: Model, counts: Counts, places: Sequence[int], settings: Settings
+) -> Sequence[CountForm | None]:
+    """Return what a model would have served before some periods; None where it declined."""
+    if isinstance(model, placing.Placing):
+        return placing.forms_at(model, counts, places, 1)
+    fits = [_count(model, counts.before(place), 1, settings) for place in places]
+    return [fit.form if isinstance(fit, Fit) else None for fit in fits]  # type: ignore[misc]  # forms of counts
 
 
 def _size_scores(work: Work, part: Part, model: Model) -> Scores:

@@ -8,15 +8,16 @@ import numpy as np
 from scipy import special
 
 from worlds.core.distributions import Floats
+from worlds.learn.record import Record, learn_record
 from worlds.learn.scoring import LEVELS, Scores
 from worlds.learn.series import aware
+from worlds.learn.stacking import FLOOR, stack
+from worlds.learn.trial_scores import TrialScores
 
-FLOOR = 0.02
-"""Least weight of every model: no finite record makes a model impossible."""
+__all__ = ["FLOOR", "Weights", "complete", "learn_weights", "pooled", "stack", "summary"]
+
 FEW = 10
 """Forecasts below which the weights are drawn to equal ones, in proportion."""
-ROUNDS = 500
-TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,42 +26,6 @@ class Weights:
 
     weights: Mapping[str, float]
     evidence: Mapping[str, Any]
-
-
-def stack(log_scores: Floats, worth: Floats | None = None, pull: float = 0.0) -> Floats:
-    """Return the weights that maximise the log score of the pool, by EM.
-
-    Parameters
-    ----------
-    log_scores
-        Array (n, M): log probability that every model gave to every outcome.
-    worth
-        Array (n,): how much every outcome counts (1 where left out).
-    pull
-        Outcomes that equal weights are worth.
-
-    Returns
-    -------
-    Floats
-        Array (M,): weights of at least `FLOOR` (Yao et al. 2018, doi:10.1214/17-BA1091; the
-        pool of the floor and the free part is fitted, so the optimum respects the floor).
-    """
-    count = log_scores.shape[1]
-    floor = min(FLOOR, 1 / count)
-    free = np.full(count, 1 / count)
-    worth = np.ones(len(log_scores)) if worth is None else worth
-    likely = np.exp(log_scores - log_scores.max(1, keepdims=True, initial=-np.inf))
-    for _ in range(ROUNDS):
-        weights = floor + (1 - count * floor) * free
-        # of every model's responsibility the part that its free weight has earned
-        share = likely * ((1 - count * floor) * free)
-        earned = (worth / np.maximum(likely @ weights, 1e-300)) @ share + pull / count
-        updated = earned / max(float(earned.sum()), 1e-300)
-        moved = float(np.abs(updated - free).max())
-        free = updated
-        if moved < TOLERANCE:
-            break
-    return np.asarray(floor + (1 - count * floor) * free)
 
 
 def learn_weights(scores: Mapping[str, Scores]) -> Weights:
@@ -76,17 +41,37 @@ def learn_weights(scores: Mapping[str, Scores]) -> Weights:
     scored = [name for name in names if len(scores[name].made)]
     n = max((len(scores[name].made) for name in scored), default=0)
     weights = dict.fromkeys(names, 1 / len(names))
+    record: Record | None = None
     if scored:
-        table = complete(np.column_stack([scores[name].log_score for name in scored]))
+        record = _record(scores, scored)
+        if record is None:
+            table = complete(np.column_stack([scores[name].log_score for name in scored]))
+            found = stack(table)
+        else:
+            found = record.weights[0]
         free = 1 - FLOOR * (len(names) - len(scored))
-        stacked = dict(zip(scored, free * stack(table), strict=True))
+        stacked = dict(zip(scored, free * found, strict=True))
         trust = min(n / FEW, 1.0)
         weights = {
             name: trust * stacked.get(name, FLOOR) + (1 - trust) / len(names) for name in names
         }
     total = sum(weights.values())
     weights = {name: float(weight / total) for name, weight in weights.items()}
-    return Weights(weights, _evidence(scores, scored, weights, n))
+    evidence = _evidence(scores, scored, weights, n)
+    if record is not None:
+        evidence |= {"method": "log-score stacking by horizon, recalibrated"}
+        evidence |= record.to_json(scored)
+    return Weights(weights, evidence)
+
+
+def _record(scores: Mapping[str, Scores], scored: list[str]) -> Record | None:
+    """Return what the paths on trial say, where every model has made some."""
+    found = [scores[name] for name in scored]
+    trials = [score.trial for score in found if isinstance(score, TrialScores)]
+    if len(trials) < len(found):
+        return None
+    laws = {trial.model.name: trial.laws(len(trial.view)) for trial in trials}
+    return learn_record(trials, laws)
 
 
 def complete(log_scores: Floats) -> Floats:

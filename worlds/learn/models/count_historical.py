@@ -19,7 +19,7 @@ class Usual:
     def places(self, view: View, origins: Index) -> Floats:
         """Return the usual counts."""
         targets = origins[:, None] + np.arange(view.horizon)
-        return np.maximum(view.usual[targets], 1e-3)
+        return np.asarray(np.maximum(view.usual[targets], 1e-3))
 
 
 @dataclass(frozen=True, slots=True)
