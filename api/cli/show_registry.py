@@ -14,7 +14,7 @@ def show_releases(content: Mapping[str, Any]) -> None:
         out.print("Nothing has been published yet: worlds learn")
     table = Table(box=None)
     for name in ("", "release", "as of", "published", "how", "left out"):
-        table.add_column(name, no_wrap=name in {"release", "as of", "published"})
+        table.add_column(name, no_wrap=name in {"release", "as of", "published"}, overflow="fold")
     for one in content["releases"]:
         left = [f"{q}/{model}" for q, found in one["declined"].items() for model in found]
         table.add_row(
