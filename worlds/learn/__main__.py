@@ -83,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _moment(text: str) -> datetime:
     """Read a time; without a zone it is UTC."""
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        msg = f"a time is written like 2026-11-20T18:00:00Z; got {text!r}"
+        raise argparse.ArgumentTypeError(msg) from error
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 

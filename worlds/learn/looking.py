@@ -86,7 +86,11 @@ def _within(what: str, most: int) -> Any:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        msg = f"a time is written like 2026-11-20T18:00:00Z; got {text!r}"
+        raise argparse.ArgumentTypeError(msg) from error
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
