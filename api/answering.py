@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from worlds.core.explain import Explanation
 from worlds.core.newsvendor import Provision
 from worlds.scenario_runs import Asks, ScenarioComparison, compare_scenarios
 from worlds.scenarios import Scenario, ScenarioStore
+from worlds.shape import Shape
 from worlds.view import Reading, Source, View
 from worlds.viewing import look
 from worlds.why import Why, why
@@ -36,10 +37,11 @@ class Reply:
     explanation: Explanation | None
     decision: Decision | Provision | None
     change: Why | None = None
+    shape: Shape = field(default_factory=Shape)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        content = self.answer.to_dict()
+        content = {**self.answer.to_dict(), **self.shape.of(self.answer)}
         if self.explanation is not None:
             content["explanation"] = self.explanation.to_dict()
         if self.decision is not None:
@@ -80,7 +82,7 @@ def respond(
     explanation = answer.explain(acts_at=wanted.acts_at) if wanted.explain else None
     decision = None if wanted.decide is None else answer.decide(wanted.decide)
     change = changed(then, answerer, answer, wanted) if then else None
-    return Reply(answer, explanation, decision, change)
+    return Reply(answer, explanation, decision, change, _shape(wanted))
 
 
 def respond_from_facts(
@@ -104,7 +106,11 @@ def respond_from_facts(
     answer = look(view, Reading(source, as_of), **parts)
     explanation = answer.explain(acts_at=wanted.acts_at) if wanted.explain else None
     decision = None if wanted.decide is None else answer.decide(wanted.decide)
-    return Reply(answer, explanation, decision)
+    return Reply(answer, explanation, decision, shape=_shape(wanted))
+
+
+def _shape(wanted: QuestionRequest) -> Shape:
+    return Shape(wanted.hdi, tuple(wanted.thresholds), wanted.curve, wanted.sample, wanted.seed)
 
 
 def changed(then: Answerer, now: Answerer, answer: Answer, wanted: QuestionRequest) -> Why:

@@ -82,6 +82,14 @@ class QuestionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decide
         A decision to make on the answer: ``{"service_level": 0.99}``, ``{"shortfall_cost": 5,
         "over_cost": 2}`` or ``{"capacities": [500, 800], "unit_cost": 1, "shortfall_cost": 5}``.
+    hdi
+        Whether the shortest interval of every level is wanted too (highest density).
+    thresholds
+        Further values whose probability of being exceeded is wanted.
+    curve
+        Points of the cumulative distribution that are wanted.
+    sample, seed
+        Number of draws that are wanted, and the seed that makes them the same again.
     since
         A time in the past: the reply says why the answer changed since then (what the models
         learned, their weights); of the probability of `threshold` if there is one, else the mean.
@@ -98,6 +106,11 @@ class QuestionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     explain: bool = False
     acts_at: Probability | None = None
     decide: dict[str, Any] | None = None
+    hdi: bool = False
+    thresholds: Thresholds = msgspec.field(default_factory=list)
+    curve: Annotated[int, msgspec.Meta(ge=0, le=500)] = 0
+    sample: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     since: str | None = None
 
 

@@ -105,8 +105,9 @@ class Answerer:
                 weight = release.weights[quantity.name][model] if release else 0.0
                 loaded[model] = Loaded(weight, guarded(form), snapshot_id)
             models[quantity.name] = _rescale(loaded) or _defaults(domain, quantity.role, release)
-            if release and not loaded:
-                trouble.append(f"{quantity.name}: no usable model; the default belief answers")
+            if release and not _rescale(loaded):
+                why = "no usable model" if not loaded else "all weights are zero"
+                trouble.append(f"{quantity.name}: {why}; the default belief answers")
         return cls(domain, release, models, tuple(trouble), {}, _segments(domain, store, release))
 
     def of_segment(self, where: Mapping[str, str]) -> "Answerer":
@@ -592,7 +593,7 @@ def _segments(
 
 def _rescale(loaded: Mapping[str, Loaded]) -> dict[str, Loaded]:
     total = float(np.sum([model.weight for model in loaded.values()]))
-    if total <= 0:
+    if not 0 < total < np.inf:
         return {}
     return {
         name: Loaded(model.weight / total, model.form, model.snapshot)

@@ -42,10 +42,12 @@ def exceedance(outcome: Outcome, threshold: Comparison | None) -> dict[str, Any]
     """Return the probability of a comparison, if there is one."""
     if threshold is None:
         return None
-    prob = outcome.prob(threshold)
+    possible, prob = outcome.possible(threshold)
     return {
         "comparison": str(threshold),
         "threshold": threshold.value,
         "prob": float(prob),
+        "possible": possible,
+        "certain": outcome.certain(threshold)[0],
         "error_bound": prob.error,
     }

@@ -54,6 +54,11 @@ Example: which of three capacities?
 @click.option("--explain", is_flag=True, help="Say where the width comes from.")
 @click.option("--acts-at", type=float, help="Probability of the threshold at which you act.")
 @click.option("--decide", multiple=True, metavar="K=V", help="service_level=0.99, or JSON.")
+@click.option("--hdi", is_flag=True, help="The shortest intervals too (highest density).")
+@click.option("--above", "thresholds", multiple=True, type=float, help="Further thresholds.")
+@click.option("--curve", type=int, help="Points of the cumulative distribution, with --json.")
+@click.option("--sample", type=int, help="Number of draws, with --json.")
+@click.option("--seed", type=int, help="Of the draws.")
 @click.option("--since", metavar="TIME", help="Say why the answer changed since then.")
 @common.options
 def command(
@@ -72,6 +77,8 @@ def command(
     known = common.find_domain(chosen)
     more: dict[str, Any] = {"explain": explain, "acts_at": acts_at, "since": since}
     more["decide"] = decide_pairs(decide)
+    shape = {name: parts.pop(name) for name in ("hdi", "thresholds", "curve", "sample", "seed")}
+    more |= {name: value for name, value in shape.items() if value}
     wanted = from_pairs(**_split(question, parts, more))
     view = find_view(known, question) if question is not None else None
     if view is not None:

@@ -118,6 +118,11 @@ def mixture_table(content: Mapping[str, Any], comparison: str | None) -> Table:
     table.add_row("median", f"{amount(content['median'])} {unit}")
     for interval in content["intervals"]:
         table.add_row(f"{100 * interval['level']:g}% interval", f"{span(interval)} {unit}")
+    for shortest in content.get("hdi", []):
+        level = f"shortest {100 * shortest['level']:g}% interval"
+        table.add_row(level, f"{span(shortest)} {unit}")
+    for above in content.get("exceedances", []):
+        table.add_row(f"P(> {above['threshold']:g})", chance(above["prob"]))
     for enough in content.get("safe", [])[-1:]:
         table.add_row(f"{100 * enough['level']:g}% safe with", f"{amount(enough['value'])} {unit}")
     if comparison:

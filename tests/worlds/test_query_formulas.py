@@ -1,12 +1,15 @@
 """Formulas over a published domain: from Python, with the numbers of named questions."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from facts import Event, Exact, Store
 from tests.worlds.example import DOMAIN, UNTIL, publish
 from worlds.ask import Loaded
 from worlds.core.distributions import PmfTable
@@ -125,6 +128,26 @@ def test_draws_are_a_table_with_the_world_of_each(worlds: Worlds) -> None:
     assert again.equals(draws)
 
 
+def test_worlds_and_draws_are_asked_in_sql_beside_the_facts(worlds: Worlds, tmp_path: Path) -> None:
+    begin = datetime(2026, 3, 1, tzinfo=UTC)
+    with Store.open(tmp_path / "beside.duckdb") as store:
+        store.record([Event("t", "e", "model:learned", {"cost": Exact(3)}, begin)])
+        facts = store.reader().facts()
+    plan = worlds.query(SUM)
+    rows, draws = plan, plan.draws(np.random.default_rng(1), 400)
+    sql = """
+        select any_value(f.num) as cost, sum(w.weight) as weight,
+               (select avg(d.value) from draws d where d.posts = 'learned') as mean
+        from rows w join facts f on f.entity = 'model:' || w.posts
+    """
+    cost, weight, mean = duckdb.sql(sql).fetchall()[0]
+    assert facts.num_rows == 1
+    assert draws.num_rows == 400
+    assert rows is plan
+    assert (cost, weight) == (3, pytest.approx(0.65))
+    assert mean > 0
+
+
 def test_worlds_are_data_frames(worlds: Worlds) -> None:
     plan = worlds.query("posts")
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
@@ -139,6 +162,10 @@ def test_draws_are_a_tree_for_arviz(worlds: Worlds) -> None:
     pytest.importorskip("arviz_base")
     tree = worlds.query("posts").to_datatree(np.random.default_rng(1), chains=2, draws=50)
     assert tree["posterior"]["query"].shape == (2, 50)
+    plots = pytest.importorskip("arviz_plots")
+    pytest.importorskip("matplotlib").use("Agg")
+    assert plots.plot_dist(tree, backend="matplotlib") is not None
+    assert plots.plot_forest(tree, backend="matplotlib") is not None
 
 
 def test_totals_over_periods_share_one_level(worlds: Worlds) -> None:
