@@ -4,6 +4,7 @@ from api.openapi.components import components
 from api.openapi.inference import inference, schemas
 from api.openapi.paths import paths
 from api.openapi.security import SCHEMES, secured
+from api.openapi.supervising import supervising_components
 from api.service import Service
 
 __all__ = ["document"]
@@ -25,7 +26,9 @@ def document(service: Service) -> dict[str, object]:
         "servers": [{"url": "/"}],
         "paths": secured(paths(domain) | inference(domain)),
         "components": {
-            "schemas": components(domain, service.settings.batch_limit) | schemas(domain),
+            "schemas": components(domain, service.settings.batch_limit)
+            | schemas(domain)
+            | supervising_components(),
             "securitySchemes": SCHEMES,
         },
     }

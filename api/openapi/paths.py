@@ -4,6 +4,7 @@ from api.cloudevents import BATCH, STRUCTURED
 from api.openapi.asking import asking
 from api.openapi.components import MAYBE_TEXT, TEXT, TRUTH, array, record, ref
 from api.openapi.parts import BODY, JSON, TIME, Json, body, operation, query, responses
+from api.openapi.supervising import supervising
 from worlds.domain import Domain
 
 
@@ -23,6 +24,7 @@ def paths(domain: Domain) -> Json:
                 responses(200, {"type": "object"}, 400, 503),
             )
         },
+        **supervising(domain),
         "/v1/learn": {"get": _learning(), "post": _learn()},
         **_health(),
         **_pages(),

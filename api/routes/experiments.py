@@ -34,7 +34,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         found = [_short(one, service) for one in desk.watch.experiments.values()]
         return json_reply({"experiments": found})
 
-    @post("/v1/experiments", name="declare_experiment", status_code=201, opt=BY_RECORDER)
+    @post("/v1/experiments", name="declare_experiment", status_code=200, opt=BY_RECORDER)
     async def declare(request: Request[Any, Any, Any]) -> ASGIResponse:
         wanted = await read(request, _decoder)
         desk = desk_of(service)
@@ -42,7 +42,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         _check(declared, desk, service)
         await desk.record([experiment_event(declared, service.now(), "declared")])
         await asyncio.to_thread(service.serving.refresh)
-        return json_reply(declared.to_json(), 201)
+        return json_reply(declared.to_json())
 
     @get("/v1/experiments/{name:str}", name="experiment", opt=BY_RECORDER)
     async def experiment(name: FromPath[str]) -> ASGIResponse:

@@ -42,7 +42,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         content = await service.desk.run(lambda: story(service, desk, found, limit))
         return json_reply(content)
 
-    @post("/v1/models/{name:str}/override", name="override", status_code=201, opt=BY_RECORDER)
+    @post("/v1/models/{name:str}/override", name="override", status_code=200, opt=BY_RECORDER)
     async def override(request: Request[Any, Any, Any], name: FromPath[str]) -> ASGIResponse:
         wanted = await read(request, _override)
         quantity, model = check_names(known(service), name)
@@ -64,7 +64,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
             events.append(_reinstated(desk, service, made, now))
         await desk.record(events)
         await asyncio.to_thread(service.serving.refresh)
-        return json_reply(made.to_json(), 201)
+        return json_reply(made.to_json())
 
     @get("/v1/overrides", name="overrides")
     async def overrides() -> ASGIResponse:

@@ -63,7 +63,11 @@ def test_the_examples_work(client: Client, document: dict[str, Any]) -> None:
                     continue  # binary mode needs its headers
                 release = client.app.state.service.serving.current.answerer.release.id
                 url = path.format(
-                    question="likes_next_hour", scenario="growth", model="likes", version=release
+                    question="likes_next_hour",
+                    scenario="growth",
+                    model="likes",
+                    version=release,
+                    name="likes_per_pupdate.historical",
                 )
                 examples = [media["example"]] if "example" in media else []
                 examples += [entry["value"] for entry in media.get("examples", {}).values()]
