@@ -21,6 +21,7 @@ from api.facts_desk import FactsDesk
 from api.learning import Learning
 from api.metrics import Metrics
 from api.openapi import document
+from api.patience import Patience
 from api.prediction_log import PredictionLog
 from api.processes.place import ALONE, Place
 from api.routes import (
@@ -81,11 +82,13 @@ def create_service(
     )
     predicted = PredictionLog(settings.prediction_log, now)
     serving.on_fault = predicted.fault
+    questions = Desk(settings.question_threads, settings.question_queue, settings.question_cache)
     return Service(
         settings=settings,
         domain=domain,
         serving=serving,
-        desk=Desk(settings.question_threads, settings.question_queue, settings.question_cache),
+        desk=questions,
+        patience=Patience(questions, settings.question_seconds, settings.question_cache),
         facts=desk,
         learning=learner,
         now=now,
@@ -173,6 +176,7 @@ async def _running(service: Service) -> AsyncIterator[None]:
         ):
             yield
             service.bus.close()
+        await asyncio.to_thread(service.patience.close)
         await asyncio.to_thread(service.desk.close)
         return
     await asyncio.to_thread(service.facts.open)
@@ -194,6 +198,7 @@ async def _running(service: Service) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await service.learning.close()
         await asyncio.to_thread(service.facts.close)
+        await asyncio.to_thread(service.patience.close)
         await asyncio.to_thread(service.desk.close)
 
 

@@ -115,3 +115,7 @@ class LearnError(ApiError):
 
 class CommandError(ApiError):
     """A command cannot go on; the message says what to do."""
+
+
+class ServeError(ApiError):
+    """The service cannot be run."""

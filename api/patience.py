@@ -85,6 +85,21 @@ class Patience:
             return found
         return await self._instead(key, lasting, cheap, reason)
 
+    async def run(self, work: Work, *, wait: float | None = None) -> bytes:
+        """Return what is not worth keeping, such as an answer as of the past.
+
+        Raises
+        ------
+        BusyError
+            If it is not there in time.
+        """
+        seconds = self._seconds if wait is None else min(wait, self._seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._desk.run(work)
+        except TimeoutError:
+            raise BusyError(f"it was not ready within {seconds:g} s: wait longer") from None
+
     async def _instead(self, key: Key, lasting: Key, cheap: Work | None, reason: str) -> bytes:
         if cheap is not None:
             try:

@@ -1,12 +1,14 @@
 """Running the application under uvicorn: loopback, a clean end on SIGINT and SIGTERM."""
 
 import logging
+import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 from litestar import Litestar
@@ -14,6 +16,7 @@ from litestar import Litestar
 from api.app import create_app
 from api.connections import Watch, watched
 from api.errors import SettingsError
+from api.processes.place import Place
 from api.processes.supervisor import Supervisor, take_over
 from api.service import Service
 from api.settings import Settings
@@ -122,6 +125,37 @@ def server(settings: Settings) -> Server:
     return Server(configured(app, settings), service_of(app))
 
 
+class PartServer(Server):
+    """A server that tells the supervisor when it is up."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, ready: int) -> None:
+        super().__init__(config, service)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            os.write(self._ready, b"1")
+        os.close(self._ready)
+
+
+def serve_part(settings: Settings, place: Place, listener: socket.socket, ready: int) -> None:
+    """Serve as a part of several processes, until SIGTERM.
+
+    Parameters
+    ----------
+    settings, place
+        How, and as which part.
+    listener
+        Where requests come in.
+    ready
+        Descriptor on which the supervisor is told that it is up.
+    """
+    app = create_app(settings, place=place)
+    PartServer(configured(app, settings), service_of(app), ready).run(sockets=[listener])
+
+
 def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first.
 
@@ -138,7 +172,7 @@ def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> Non
     listener = listen(settings)
     if settings.workers:
         at = address(listener)
-        parts = Supervisor(settings, folder, listener, at)
+        parts = Supervisor(settings, folder, listener, at, partial(serve_part, settings))
         parts.run((lambda: ready(at)) if ready is not None else None)
         return
     running = server(settings)

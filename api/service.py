@@ -11,6 +11,7 @@ from api.events import Bus
 from api.facts_desk import FactsDesk
 from api.learning import Learning
 from api.metrics import Metrics
+from api.patience import Patience
 from api.prediction_log import PredictionLog
 from api.processes.place import ALONE, Place
 from api.security.gate import Gate
@@ -42,6 +43,8 @@ class Service:
         The models in force.
     desk
         Where questions are computed.
+    patience
+        How long questions may take, and what is answered when they take longer.
     facts
         The fact store, or why there is none.
     learning
@@ -66,6 +69,7 @@ class Service:
     domain: Domain
     serving: Serving
     desk: Desk
+    patience: Patience
     facts: FactsDesk
     learning: Learning
     now: Clock = utc_now

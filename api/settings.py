@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     question_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
     question_queue: Whole = 16
     question_cache: Whole = 512
+    question_seconds: Seconds = 30.0
     learn_every: Annotated[float, msgspec.Meta(ge=0, le=10_000_000)] = 0.0
     learn_deadline: Seconds = 1_800.0
     replicate_to: str = ""
@@ -76,6 +77,7 @@ MEANINGS: Mapping[str, str] = {
     "question_threads": "threads that compute questions",
     "question_queue": "questions that may wait for a thread before new ones get 503",
     "question_cache": "answers kept for questions asked again",
+    "question_seconds": "a question that takes longer gets the best answer there is, or 503",
     "learn_every": "seconds between two relearns while serving; 0: only on request",
     "learn_deadline": "seconds after which a learning process is stopped",
     "replicate_to": "folder of a replica of the facts, kept while serving; empty: none",

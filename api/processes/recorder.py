@@ -146,6 +146,7 @@ class Recorder:
             sorted(handler.paths),
             http_method=sorted(handler.http_methods),
             name=handler.name,
+            status_code=200,  # the recorder says which
             opt=handler.opt,
             guards=handler.guards,
         )(hand_on)

@@ -1,11 +1,11 @@
 """What the supervisor says of the parts: one small file, replaced atomically."""
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from api.processes.child import is_part
 
 FILE = "serving.json"
 SILENT = 5.0
@@ -104,22 +104,6 @@ def troubles(status: Status | None, now: float) -> list[str]:
     return found
 
 
-def left_over(status: Status, module: str) -> list[int]:
-    """Return the processes of a service whose supervisor is gone.
-
-    Parameters
-    ----------
-    status
-        What the supervisor said last.
-    module
-        Python module that parts run: a number that now belongs to something else is left out.
-    """
-    pids = [part.pid for part in status.parts if part.pid is not None]
-    return [pid for pid in pids if module in _command_line(pid)]
-
-
-def _command_line(pid: int) -> str:
-    with suppress(OSError):
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return os.fsdecode(raw.replace(b"\0", b" "))
-    return ""
+def left_over(status: Status) -> list[int]:
+    """Return the parts of a service whose supervisor is gone, as far as they still run."""
+    return [part.pid for part in status.parts if part.pid is not None and is_part(part.pid)]

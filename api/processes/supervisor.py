@@ -6,32 +6,30 @@ could fail.
 """
 
 import contextlib
-import json
 import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from api.errors import ServeError
 from api.processes import status as file
+from api.processes.child import Child
+from api.processes.place import Place
 from api.processes.restarts import WINDOW, delay, looping
 from api.processes.status import PartStatus, Role, State, Status
 from api.settings import Settings
 
 log = logging.getLogger("api")
 
-MODULE = "api.processes.part"
 TICK = 0.05
 BEAT = 1.0
 """Seconds between two words of the supervisor."""
@@ -46,13 +44,14 @@ class Part:
     name: str
     role: Role
     state: State = "waiting"
-    process: subprocess.Popen[bytes] | None = None
+    process: Child | None = None
     ready: int = -1
     started: float = 0.0
     due: float = 0.0
     restarts: int = -1
     since: str = ""
     reason: str | None = None
+    proven: bool = False
     ends: list[float] = field(default_factory=list)
 
     def enter(self, state: State) -> None:
@@ -79,12 +78,21 @@ class Supervisor:
         The public listening socket.
     address
         What it is called.
+    work
+        What a part does in its own process: it serves on a socket, as the part that it is, and
+        writes a byte to a descriptor when it is up.
     """
 
     def __init__(
-        self, settings: Settings, folder: Path, listener: socket.socket, address: str
+        self,
+        settings: Settings,
+        folder: Path,
+        listener: socket.socket,
+        address: str,
+        work: Callable[[Place, socket.socket, int], None],
     ) -> None:
-        self._settings = settings
+        self._work = work
+        self._inner: socket.socket | None = None
         self._path = folder / file.FILE
         self._listener = listener
         self._address = address
@@ -100,6 +108,11 @@ class Supervisor:
         ----------
         ready
             Called when every part is up for the first time.
+
+        Raises
+        ------
+        ServeError
+            If no worker can start.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="worlds-") as private, self._signals():
@@ -107,6 +120,7 @@ class Supervisor:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
                 inner.bind(str(recorder))
                 inner.listen(128)
+                self._inner = inner
                 try:
                     self._watch(inner, recorder, ready)
                 finally:
@@ -131,6 +145,9 @@ class Supervisor:
         while not self._ending:
             changed = [self._look(part, inner, recorder) for part in self._parts]
             self._tell(any(changed))
+            if all(part.state == "looping" and not part.proven for part in self._parts[1:]):
+                msg = f"no worker can start ({self._parts[1].reason}); see what they wrote above"
+                raise ServeError(msg)
             if ready is not None and all(part.state == "running" for part in self._parts):
                 ready()
                 ready = None
@@ -151,6 +168,7 @@ class Supervisor:
         if part.state == "starting" and _said(part.ready):
             os.close(part.ready)
             part.ready = -1
+            part.proven = True
             part.enter("running")
             return True
         return False
@@ -159,29 +177,28 @@ class Supervisor:
         part.ready, told = os.pipe()
         os.set_blocking(part.ready, False)
         mine = inner if part.role == "recorder" else self._listener
-        orders = {
-            "role": part.role,
-            "settings": msgspec.to_builtins(self._settings),
-            "listener": mine.fileno(),
-            "ready": told,
-            "recorder": str(recorder),
-            "status": str(self._path.absolute()),
-            "counts": str(recorder.with_name("counts")),
-            "row": self._parts.index(part),
-            "rows": len(self._parts),
-        }
+        place = Place(
+            part.role,
+            recorder,
+            self._path.absolute(),
+            recorder.with_name("counts"),
+            self._parts.index(part),
+            len(self._parts),
+        )
         try:
-            part.process = subprocess.Popen(  # noqa: S603 - our own module and settings
-                [sys.executable, "-m", MODULE, json.dumps(orders)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(mine.fileno(), told),
-                start_new_session=True,  # Ctrl-C reaches the supervisor, which lets them finish
-            )
+            part.process = Child(partial(self._live, place, mine, told))
         finally:
             os.close(told)
         part.started = time.monotonic()
         part.restarts += 1
         part.enter("starting")
+
+    def _live(self, place: Place, listener: socket.socket, ready: int) -> None:
+        """Be a part: keep only the socket that is its own."""
+        for other in (self._listener, self._inner):
+            if other is not None and other is not listener:
+                other.close()
+        self._work(place, listener, ready)
 
     def _ended(self, part: Part, code: int, now: float) -> None:
         part.process = None
@@ -214,18 +231,16 @@ class Supervisor:
             _finish([part.process for part in parts if part.process])
 
 
-def _finish(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+def _finish(processes: Sequence[Child]) -> None:
     """Ask processes to end, end those that do not."""
     for process in processes:
-        process.terminate()
+        process.send(signal.SIGTERM)
     deadline = time.monotonic() + DRAIN
     for process in processes:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(deadline - time.monotonic(), 0.1))
-        if process.poll() is None:
+        if process.wait(max(deadline - time.monotonic(), 0.1)) is None:
             log.error("process %d did not finish in %.0f s and was ended", process.pid, DRAIN)
-            process.kill()
-            process.wait()
+            process.send(signal.SIGKILL)
+            process.wait(DRAIN)
 
 
 def _said(descriptor: int) -> bool:
@@ -253,14 +268,14 @@ def take_over(folder: Path, patience: float = DRAIN) -> list[int]:
     said: Any = file.read(folder / file.FILE)
     if said is None or time.monotonic() - said.at <= file.SILENT:
         return []
-    left = file.left_over(said, MODULE)
+    left = file.left_over(said)
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + patience
-    while file.left_over(said, MODULE) and time.monotonic() < deadline:
+    while file.left_over(said) and time.monotonic() < deadline:
         time.sleep(TICK)
-    for pid in file.left_over(said, MODULE):
+    for pid in file.left_over(said):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return left
