@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from worlds.core.distributions import Distribution
+from worlds.core.distributions import Distribution, Floats
 from worlds.core.features import FeatureSpec
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.lattice import GRID, CdfTable
@@ -15,6 +15,7 @@ from worlds.learn.protocol import CountModel, Declined, SizeModel, as_fit
 from worlds.learn.scoring import SMALLEST, Scores, collect, score
 from worlds.learn.seeds import stream
 from worlds.learn.series import Counts, Items, aware, utc64
+from worlds.learn.size_pool import SizeScores
 from worlds.learn.trial_scores import trial_scores
 from worlds.learn.usual import View
 
@@ -125,12 +126,13 @@ def table_crps(forecast: CdfTable, outcome: float) -> float:
 
 def sizes(
     model: SizeModel, items: Items, spec: FeatureSpec, *, seed: int, tick: Tick = lambda: None
-) -> Scores | Declined:
-    """Return the scores of forecasts of single items, block by block.
+) -> SizeScores | Declined:
+    """Return the scores of forecasts of single items, block by block, with what was forecast.
 
     Where the model declines its scores are nan; what is no form of sizes is declined.
     """
     rows: list[tuple[float, float, float, float]] = []
+    tables: list[NDArray[np.float32]] = []
     forecast: list[NDArray[np.intp]] = []
     for number, (train, block) in enumerate(size_blocks(items)):
         rng = stream(seed, items.quantity.name, model.name, "backtest", str(number))
@@ -140,11 +142,21 @@ def sizes(
         forecast.append(block)
         if isinstance(result, Declined):
             rows += [NO_SCORE] * len(block)
+            tables.append(np.full((len(block), len(GRID)), np.nan, np.float32))
             continue
         if not isinstance(result.form, SizeForm):
             return Declined(model.name, f"{type(result.form).__name__} is no form of sizes")
-        for i in block:
-            what, when = items.features[i], aware(items.at[i])
-            rows.append(score_size(result.form.quick(what, when), float(items.label[i]), rng))
+        made = [result.form.quick(items.features[i], aware(items.at[i])) for i in block]
+        outcomes = items.label[block].tolist()
+        rows += [score_size(one, y, rng) for one, y in zip(made, outcomes, strict=True)]
+        tables.append(np.array([_on_grid(one) for one in made], np.float32))
     chosen = np.concatenate(forecast or [np.zeros(0, np.intp)])
-    return collect(items.at[chosen], items.label[chosen], rows)
+    plain = collect(items.at[chosen], items.label[chosen], rows)
+    held = np.concatenate([np.zeros((0, len(GRID)), np.float32), *tables])
+    return SizeScores(
+        plain.at, plain.outcome, plain.log_score, plain.crps, plain.below, plain.upto, held
+    )
+
+
+def _on_grid(forecast: Distribution) -> Floats:
+    return np.asarray(forecast.values if isinstance(forecast, CdfTable) else forecast.cdf(GRID))

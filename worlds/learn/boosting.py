@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from worlds.core.distributions import Floats
 from worlds.core.forms.forest import Trees
 
-TREES = 150
+TREES = 80
 DEPTH = 4
-RATE = 0.05
+RATE = 0.08
 """Share of every leaf that is added."""
 BINS = 32
 ROWS_OF, INPUTS_OF = 0.6, 0.6

@@ -25,10 +25,9 @@ from worlds.core.recalibration import Recalibration
 from worlds.learn import backtest, registry
 from worlds.learn.columns import BEGIN, Columns, Layout, usual
 from worlds.learn.protocol import Declined, SizeModel, as_fit
-from worlds.learn.scoring import Scores
 from worlds.learn.seeds import stream
 from worlds.learn.series import Items, aware
-from worlds.learn.weights import learn_weights
+from worlds.learn.size_pool import SizeScores, pool_sizes
 
 MODELS: tuple[str, ...] = ("historical", "recent", "local", "learned", "boosted")
 """The line-up: what a domain gets that names no models of its own."""
@@ -59,7 +58,7 @@ class Forecaster:
     weights: Mapping[str, float]
     recalibration: Recalibration
     declined: Mapping[str, str]
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, SizeScores]
 
     @classmethod
     def fit(
@@ -92,7 +91,7 @@ class Forecaster:
         quantity = Quantity("label", "units", "size", "row", usual(known))
         items = layout.items(columns, known, quantity)
         forms: dict[str, SizeForm] = {}
-        scores: dict[str, Scores] = {}
+        scores: dict[str, SizeScores] = {}
         declined: dict[str, str] = {}
         for entry in models:
             model = registry.find("size", entry)
@@ -109,10 +108,8 @@ class Forecaster:
             found = fitted(default, items, layout, seed)
             assert not isinstance(found, Declined)  # noqa: S101 - it never declines
             forms[default.name], scores[default.name] = found
-        weighed = learn_weights(scores)
-        return cls(
-            layout, forms, weighed.weights, recalibration(scores, weighed.weights), declined, scores
-        )
+        pool = pool_sizes(scores)
+        return cls(layout, forms, pool.weights, pool.recalibration, declined, scores)
 
     def table(self, features: Features, at: np.datetime64 | None = None) -> CdfTable:
         """Return the predictive distribution of one thing: the recalibrated pool."""
@@ -139,7 +136,7 @@ class Forecaster:
 
 def fitted(
     model: SizeModel, items: Items, layout: Layout, seed: int
-) -> tuple[SizeForm, Scores] | Declined:
+) -> tuple[SizeForm, SizeScores] | Declined:
     """Return the form of a model and the scores of its forecasts on trial."""
     rng = stream(seed, items.quantity.name, model.name)
     at = aware(items.at[-1]) if len(items) else BEGIN
@@ -150,19 +147,3 @@ def fitted(
         return Declined(model.name, f"{type(found.form).__name__} is no form of a size")
     scores = backtest.sizes(model, items, layout.spec, seed=seed)
     return scores if isinstance(scores, Declined) else (found.form, scores)
-
-
-def recalibration(scores: Mapping[str, Scores], weights: Mapping[str, float]) -> Recalibration:
-    """Return the map learned from where outcomes fell in the pool of the forecasts on trial."""
-    made = {name: score for name, score in scores.items() if len(score.made)}
-    if not made:
-        return Recalibration.identity()
-    known = np.column_stack([np.isfinite(score.log_score) for score in made.values()])
-    share = np.where(known, [weights[name] for name in made], 0.0)
-    total = share.sum(1)
-    below, upto = (
-        (share * np.nan_to_num(np.column_stack([getattr(s, side) for s in made.values()]))).sum(1)
-        / np.where(total > 0, total, np.nan)
-        for side in ("below", "upto")
-    )
-    return Recalibration.fit_between(below, upto)
