@@ -23,6 +23,7 @@ from worlds.core.lattice import CdfTable
 from worlds.core.newsvendor import Provision
 from worlds.core.outcome import Outcome, world_prob
 from worlds.core.questions import Comparison, Question
+from worlds.core.recalibration import Recalibration
 from worlds.errors import ModelFaultError
 from worlds.groups import Groups
 from worlds.periods import Periods
@@ -97,8 +98,12 @@ def predict_mixture(
     with_worlds: bool,
     unseen: tuple[str, ...],
     ignored: tuple[str, ...],
+    recalibration: Recalibration | None = None,
 ) -> Prediction:
     """Mix the predictive distributions of the models and read off what was asked.
+
+    What is read off is recalibrated, if a map is given: the quantile at p is that of the mixture
+    at the level that becomes p.
 
     Raises
     ------
@@ -107,6 +112,8 @@ def predict_mixture(
     """
     mixed = mix(parts)
     ends = _ends(tuple(levels))
+    if recalibration is not None:
+        ends = recalibration.invert(ends)
     if isinstance(mixed, CdfTable):
         _check(sound(mixed.values) and 0 <= mixed.moments[0] < LARGEST_MEAN)
         values, above = mixed.quantiles(ends), mixed.exceedance(thresholds)
@@ -117,6 +124,8 @@ def predict_mixture(
             if not isinstance(part, CdfTable | CountMixture):  # of a user's own
                 check(part)
         _check(all(0 <= value < LARGEST_MEAN for value in values))
+    if recalibration is not None and above:
+        above = (1 - recalibration.apply(1 - np.array(above))).tolist()
     return Prediction(
         median=values[0],
         mean=mixed.mean(),

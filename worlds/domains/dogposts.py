@@ -120,7 +120,7 @@ DOMAIN = Domain(
     ),
     models={
         "posts": ("historical", "seasonal", "streaming", "learned"),
-        "likes_per_post": ("historical", "learned"),
+        "likes_per_post": ("historical", "recent", "local", "learned", "boosted"),
     },
     shares=("breed", "photo", "stage"),
     mapping="dogposts",

@@ -113,7 +113,7 @@ DOMAIN = Domain(
     ),
     models={
         "pupdates": ("historical", "seasonal", "streaming", "learned"),
-        "likes_per_pupdate": ("historical", "learned"),
+        "likes_per_pupdate": ("historical", "recent", "local", "learned", "boosted"),
     },
     shares=("breed", "region"),
     simulate="worlds.simulators.sniffable:simulate",

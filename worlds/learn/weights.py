@@ -1,4 +1,4 @@
-"""Weights of models from forecasts that have met their outcome: log-score stacking with a floor."""
+"""Weights of models from forecasts that have met their outcome: stacking with a floor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from worlds.core.distributions import Floats
 from worlds.learn.record import Record, learn_record
 from worlds.learn.scoring import LEVELS, Scores
 from worlds.learn.series import aware
+from worlds.learn.size_pool import SizeScores, pool_sizes
 from worlds.learn.stacking import FLOOR, stack
 from worlds.learn.trial_scores import TrialScores
 
@@ -41,14 +42,9 @@ def learn_weights(scores: Mapping[str, Scores]) -> Weights:
     scored = [name for name in names if len(scores[name].made)]
     n = max((len(scores[name].made) for name in scored), default=0)
     weights = dict.fromkeys(names, 1 / len(names))
-    record: Record | None = None
+    more: Mapping[str, Any] = {}
     if scored:
-        record = _record(scores, scored)
-        if record is None:
-            table = complete(np.column_stack([scores[name].log_score for name in scored]))
-            found = stack(table)
-        else:
-            found = record.weights[0]
+        found, more = _stacked(scores, scored)
         free = 1 - FLOOR * (len(names) - len(scored))
         stacked = dict(zip(scored, free * found, strict=True))
         trust = min(n / FEW, 1.0)
@@ -57,11 +53,24 @@ def learn_weights(scores: Mapping[str, Scores]) -> Weights:
         }
     total = sum(weights.values())
     weights = {name: float(weight / total) for name, weight in weights.items()}
-    evidence = _evidence(scores, scored, weights, n)
+    return Weights(weights, {**_evidence(scores, scored, weights, n), **more})
+
+
+def _stacked(scores: Mapping[str, Scores], scored: list[str]) -> tuple[Floats, Mapping[str, Any]]:
+    """Return stacking weights, and what a release keeps of how its pool did on trial."""
+    record = _record(scores, scored)
     if record is not None:
-        evidence |= {"method": "log-score stacking by horizon, recalibrated"}
-        evidence |= record.to_json(scored)
-    return Weights(weights, evidence)
+        method = {"method": "log-score stacking by horizon, recalibrated"}
+        return record.weights[0], {**method, **record.to_json(scored)}
+    sized = {name: score for name in scored if isinstance(score := scores[name], SizeScores)}
+    if len(sized) == len(scored):
+        pool = pool_sizes(sized)
+        return np.array([pool.weights[name] for name in scored]), {
+            "method": "CRPS stacking, recalibrated",
+            "recalibration": pool.recalibration.to_json(),
+        }
+    table = complete(np.column_stack([scores[name].log_score for name in scored]))
+    return stack(table), {}
 
 
 def _record(scores: Mapping[str, Scores], scored: list[str]) -> Record | None:
