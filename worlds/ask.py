@@ -19,6 +19,7 @@ from worlds.core.forms.default import default_count, default_size
 from worlds.core.formula import check_names
 from worlds.core.path_total import PathTotal
 from worlds.core.questions import Assumptions, Comparison, Expression, Question
+from worlds.core.recalibration import Recalibration
 from worlds.domain import Domain
 from worlds.errors import (
     ModelFaultError,
@@ -456,6 +457,7 @@ class Answerer:
                 with_worlds=worlds,
                 unseen=tuple(sorted(surprises)),
                 ignored=tuple(sorted(draft.keys() - self._stated)),
+                recalibration=self._recalibration,
             )
         except Exception:  # which of them is to blame is looked for only now
             self._blame(parts)
@@ -523,6 +525,18 @@ class Answerer:
     def _stated(self) -> frozenset[str]:
         """What a draft may say."""
         return frozenset(entry.name for entry in self.domain.draft)
+
+    @cached_property
+    def _recalibration(self) -> Recalibration | None:
+        """What the release says that cumulative probabilities of the pool of sizes become."""
+        raw = (
+            self.release.evidence.get(self._size, {}).get("recalibration") if self.release else None
+        )
+        try:
+            found = Recalibration.from_json(raw) if raw else None
+        except SnapshotError:
+            return None  # a map that is none changes nothing
+        return found if found and found.changes else None
 
     @cached_property
     def _sizes(self) -> list[tuple[str, float, SizeForm]]:
