@@ -2,6 +2,8 @@
 
 import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,7 +89,8 @@ def promote(
     domain: str | None,
 ) -> None:
     """Put a release, or one snapshot (a refused one too), into force at once."""
-    made = switching.promote(_store(var, domain), name, _by(by, reason))
+    with _writing():
+        made = switching.promote(_store(var, domain), name, _by(by, reason))
     _switched(made, as_json)
 
 
@@ -105,7 +108,8 @@ def rollback(
     domain: str | None,
 ) -> None:
     """Put back the release that was in force before (or ID). The next learning replaces it."""
-    made = switching.rollback(_store(var, domain), _by(by, reason), name)
+    with _writing():
+        made = switching.rollback(_store(var, domain), _by(by, reason), name)
     _switched(made, as_json)
 
 
@@ -126,7 +130,8 @@ def pin(
 ) -> None:
     """Hold WHAT ('release', QUANTITY/MODEL or a snapshot in force) through later learning."""
     store = _store(var, domain)
-    key, target = switching.pin(store, name, _by(by, reason))
+    with _writing():
+        key, target = switching.pin(store, name, _by(by, reason))
     _print(
         {"pinned": key, "id": target, "pins": pins.read(store)},
         as_json,
@@ -140,12 +145,22 @@ def pin(
 def unpin(name: str, as_json: bool, var: str | None, domain: str | None) -> None:
     """Let go of a pin (or of 'all'); the next learning replaces what it held."""
     store = _store(var, domain)
-    gone = switching.unpin(store, name)
+    with _writing():
+        gone = switching.unpin(store, name)
     _print(
         {"unpinned": gone, "pins": pins.read(store)},
         as_json,
         lambda _: click.echo(f"No longer pinned: {', '.join(gone)}"),
     )
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Say in a line that the disk takes nothing: what is in force has not changed."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"nothing was changed, it cannot be written: {error}") from error
 
 
 def _store(var: str | None, domain: str | None) -> SnapshotStore:

@@ -100,3 +100,19 @@ def test_a_running_server_follows_without_a_restart(two: tuple[str, str]) -> Non
         ready = client.get("/health/ready").json()
         assert ready["predictions"]["age_seconds"] > 0
         assert ready["learning_stale"] is None
+
+
+def test_a_disk_that_takes_nothing_changes_nothing(
+    two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("worlds.publish.files.sync", full)
+    for words in (("rollback", *WHY), ("pin", "release", *WHY)):
+        said = run("models", *words, code=1).output
+        assert "No space left" in said
+        assert "nothing was changed" in said
+    assert models("list")["current"] == two[1]
+    assert models("list")["pins"] == {}
+    assert not list(Path("var").rglob(".new-*"))

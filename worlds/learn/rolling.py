@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
-from worlds.core.distributions import Distribution, Floats
+from worlds.core.distributions import Distribution
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.path_total import PathTotal
 from worlds.core.questions import Quantity
@@ -313,8 +312,3 @@ def spacing(times: Sequence[datetime], step: timedelta) -> float:
     if len(times) < 2:
         return 1.0
     return max((times[-1] - times[0]) / step / (len(times) - 1), 1.0)
-
-
-def logmix(logs: Floats, weights: Floats) -> Floats:
-    """Return the log of a weighted mean of probabilities, given their logs (n, M)."""
-    return np.asarray(special.logsumexp(logs + np.log(weights), axis=1))

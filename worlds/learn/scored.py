@@ -47,7 +47,7 @@ def published(store: SnapshotStore, domain: Domain, begin: datetime, end: dateti
     known.sort(key=lambda one: (one.until, one.as_of, one.created_at or one.as_of))
     last = {one.until: one for one in known}  # of several for one time the last one answered
     order = [last[until] for until in sorted(last)]
-    ends = [one.until for one in order[1:]] + [end]
+    ends = [*(one.until for one in order[1:]), end][: len(order)]
     terms = [Term(r, r.until, stop) for r, stop in zip(order, ends, strict=True)]
     return [term for term in terms if term.end > begin and term.begin < end]
 
