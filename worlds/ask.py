@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from worlds.answer import Answer, ModelUse, Prediction, predict_mixture
+from worlds.core.coherent import CoherentPath, recalibrated
 from worlds.core.compound import Severity
 from worlds.core.distributions import Count, CountMixture, Distribution
 from worlds.core.engine import Belief, Beliefs, evaluate
@@ -105,7 +106,9 @@ class Answerer:
                     continue
                 weight = release.weights[quantity.name][model] if release else 0.0
                 loaded[model] = Loaded(weight, guarded(form), snapshot_id)
-            models[quantity.name] = _rescale(loaded) or _defaults(domain, quantity.role, release)
+            models[quantity.name] = _recalibrated(
+                _rescale(loaded), release, quantity.name, trouble
+            ) or _defaults(domain, quantity.role, release)
             if release and not _rescale(loaded):
                 why = "no usable model" if not loaded else "all weights are zero"
                 trouble.append(f"{quantity.name}: {why}; the default belief answers")
@@ -565,6 +568,8 @@ def _total(form: CountForm, where: Mapping[str, str], over: int) -> Count:
     if over > horizon:
         msg = f"the models reach {horizon} periods ahead; a total over {over} was asked"
         raise QuestionError(msg)
+    if isinstance(form, CoherentPath):
+        return form.total(where, over)
     periods = [form.count(where, step) for step in range(over)]
     return PathTotal.of([one for one in periods if isinstance(one, CountMixture)])
 
@@ -612,6 +617,28 @@ def _rescale(loaded: Mapping[str, Loaded]) -> dict[str, Loaded]:
     return {
         name: Loaded(model.weight / total, model.form, model.snapshot)
         for name, model in loaded.items()
+    }
+
+
+def _recalibrated(
+    loaded: dict[str, Loaded], release: Release | None, quantity: str, trouble: list[str]
+) -> dict[str, Loaded]:
+    """Return the models such that their mixture is the recalibrated pool, where that is known."""
+    evidence = release.evidence.get(quantity, {}) if release else {}
+    try:
+        found = recalibrated(
+            {name: model.form for name, model in loaded.items()},
+            {name: model.weight for name, model in loaded.items()},
+            evidence,
+        )
+    except SnapshotError as error:
+        trouble.append(f"{quantity}: not recalibrated: {error}")
+        found = None
+    if found is None:
+        return loaded
+    forms, weights = found
+    return {
+        name: Loaded(weights[name], forms[name], model.snapshot) for name, model in loaded.items()
     }
 
 

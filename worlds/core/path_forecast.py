@@ -113,6 +113,14 @@ class Cohesion:
         )
         return np.vstack([mixed, -mixed])
 
+    def mean_correlation(self, steps: int) -> float:
+        """Return the mean correlation of two different ones of so many consecutive steps."""
+        if steps < 2:
+            return 0.0
+        lags = np.arange(1, steps)
+        pairs = (steps - lags) / (steps * (steps - 1) / 2)
+        return float(self.shared + self.drifting * (pairs @ self.keeps**lags))
+
     def to_json(self) -> dict[str, float]:
         """Return plain numbers."""
         return {"shared": self.shared, "drifting": self.drifting, "keeps": self.keeps}
@@ -203,15 +211,11 @@ class PathForecast:
         return found
 
     def cdf(self, counts: ArrayLike) -> Floats:
-        """Return P(Y <= count) (H, ...) of every period; counts (H, ...) or (...)."""
+        """Return P(Y <= count) of every period (H, ...) for counts (...)."""
         asked = np.floor(np.asarray(counts, float))
-        asked = np.broadcast_to(asked, (self.horizon, *asked.shape[1:])) if asked.ndim else asked
         values, upto = self._grid
         return np.array(
-            [
-                np.interp(asked if asked.ndim == 0 else asked[step], values[step], upto[step], 0, 1)
-                for step in range(self.horizon)
-            ]
+            [np.interp(asked, values[step], upto[step], 0.0, 1.0) for step in range(self.horizon)]
         )
 
     def mean(self) -> Floats:

@@ -21,7 +21,8 @@ MEMORY_DAYS = 30.0
 """Age in days at which a forecast counts half for weights and recalibration."""
 CORRELATED = 2.0
 """Steps of one origin err together: they count as that many."""
-STRENGTH = 40.0
+STRENGTH, ENOUGH = 15.0, 60.0
+"""Forecasts that the identity is worth in a recalibration, and how many there should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ def learn_record(trials: Sequence[Trial], laws: Mapping[str, list[Law]]) -> Reco
         for side, table in enumerate((below, upto)):
             pooled[side][:, part] = table[:, part] @ share
         ends = (pooled[side][:, part][kept] for side in (0, 1))
-        maps.append(Recalibration.fit_between(*ends, weights=worth, strength=STRENGTH))
+        strength = STRENGTH + max(ENOUGH - float(worth.sum()), 0.0)
+        maps.append(Recalibration.fit_between(*ends, weights=worth, strength=strength))
         weights.append(share)
         numbers.append(int(kept.any(1).sum()))
     scores = np.full((len(origins), horizon), np.nan)
