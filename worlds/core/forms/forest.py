@@ -184,9 +184,15 @@ class Forest:
         if float(spread.max()) > SURE:
             centres = (centres[:, None] + spread[:, None] * NODES).ravel()
             weights = (weights[:, None] * SHARES).ravel()
-        places = _EDGES - centres[:, None]
-        values = np.interp(places.ravel(), self._line, law, left=0.0, right=1.0)
-        return np.asarray(weights @ values.reshape(places.shape))
+        line = self._line
+        begins = _EDGES.searchsorted(centres + line[0]).tolist()
+        ends = _EDGES.searchsorted(centres + line[-1]).tolist()
+        values = np.zeros(len(GRID))
+        shares = zip(centres.tolist(), weights.tolist(), begins, ends, strict=True)
+        for centre, weight, begin, end in shares:
+            values[begin:end] += weight * np.interp(_EDGES[begin:end] - centre, line, law)
+            values[end:] += weight
+        return values
 
     def surprises(self, features: Features) -> list[str]:
         """Return the labels never seen and the numbers outside the range of training."""
@@ -287,7 +293,9 @@ class Encoder:
             found.append(standard)
         for group, is_tag, effects in self.groups:
             if is_tag:
-                value = sum(effects.get(label, 0.0) for label in features.tags.get(group, ()))
+                value = sum(
+                    effects.get(label, 0.0) for label in dict.fromkeys(features.tags.get(group, ()))
+                )
             else:
                 alternatives = features.categories.get(group, ())
                 value = sum(effects.get(label, 0.0) * prob for label, prob in alternatives)

@@ -6,10 +6,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from worlds.core.distributions import Floats
 from worlds.core.features import FeatureSpec
-from worlds.core.forms.forest import MIDDLE, Encoder, Forest
+from worlds.core.forms.forest import MIDDLE, Forest
 from worlds.core.forms.log_linear import LogLinear
 from worlds.core.noise import SMOOTH_SIZE
+from worlds.learn import design as designs
 from worlds.learn import hierarchy
 from worlds.learn.boosting import TREES, boost
 from worlds.learn.models.size_learned import level_first, record, regression
@@ -52,10 +54,19 @@ class Boosted:
             reference=made.reference,
             population=made.population,
         )
-        encoder = Encoder.of(base)
-        latest = known.features[-len(made.problem.y) :]
-        x = np.array([encoder.encode(item) for item in latest], float)
+        x = encoded(base, made.design)
         ratio = np.log(made.problem.y + MIDDLE) - made.log_mean(fitted.effects)
         found = boost(x, ratio, hierarchy.fading(len(x), MEMORY), rng)
         form = Forest(base, found.trees, found.steps, found.tails)
         return Fit(form, {**record(fitted, len(x)), "trees": TREES, "method": "boosted CRPS"})
+
+
+def encoded(base: LogLinear, design: designs.Design) -> Floats:
+    """Return what `worlds.core.forms.forest.Encoder` makes of every item of a design."""
+    effects = base.draws.astype(float).mean(1)[1:]
+    places = [design.columns.index(f"number:{name}") for name in design.numbers]
+    numbers = design.matrix[:, places].toarray()
+    groups = [design.matrix[:, of] @ effects[of] for of in design.groups.values()]
+    total = numbers @ effects[places] + sum(groups, np.zeros(len(numbers)))
+    columns = np.column_stack([numbers, *groups, total])
+    return np.asarray(columns.astype(np.float32), float)
