@@ -47,7 +47,7 @@ from worlds.domain import Domain, load_domain
 from worlds.publish import SnapshotStore
 
 if TYPE_CHECKING:
-    from api.processes.recorder import Recorder
+    from api.processes.neighbours import Neighbour, Recorder
 
 log = logging.getLogger("api")
 
@@ -94,20 +94,29 @@ def create_service(
         now=now,
         place=place,
         recorder=_recorder(place),
+        questions=_questions(place, settings),
         metrics=Metrics(place.counts, place.row, place.rows),
         gate=gate_of(settings, place),
         log=predicted,
-        watch=None if place.role == "worker" else WatchDesk(domain, desk, store, learner, now),
+        watch=WatchDesk(domain, desk, store, learner, now) if place.records else None,
     )
 
 
 def _recorder(place: Place) -> "Recorder | None":
-    """Return the way to the recorder; only a worker loads an HTTP client for it."""
-    if place.role != "worker" or place.recorder is None:
+    """Return the way to the recorder; a process that is alone loads no HTTP client for it."""
+    if place.records or place.recorder is None:
         return None
-    from api.processes.recorder import Recorder
+    from api.processes.neighbours import Recorder
 
     return Recorder(place.recorder)
+
+
+def _questions(place: Place, settings: Settings) -> "Neighbour | None":
+    if place.role != "worker" or place.questions is None:
+        return None
+    from api.processes.neighbours import PATIENCE, Neighbour
+
+    return Neighbour(place.questions, "process for questions", settings.question_seconds + PATIENCE)
 
 
 def create_app(
@@ -154,7 +163,9 @@ def create_app(
         *pages.handlers(service, cache(lambda: msgspec.json.encode(document(service)))),
     ]
     if service.recorder is not None:
-        handlers = service.recorder.handed_on(handlers)
+        handlers = service.recorder.handed_on(handlers, "recorder")
+    if service.questions is not None:
+        handlers = service.questions.handed_on(handlers, "questions")
     return Litestar(
         route_handlers=behind(service.gate, handlers),
         **around(service.settings),
@@ -170,21 +181,23 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _running(service: Service) -> AsyncIterator[None]:
     if service.recorder is not None:
-        async with (
-            service.recorder.running(),
-            _tasks(_poll(service), _watch(service), service.log.run(service.recorder.send)),
-        ):
+        works = [_poll(service)]
+        if service.place.role == "worker":
+            works += [_watch(service), service.log.run(service.recorder.send)]
+        async with service.recorder.running(), _tasks(*works):
             yield
             service.bus.close()
+        if service.questions is not None:
+            await service.questions.close()
         await asyncio.to_thread(service.patience.close)
         await asyncio.to_thread(service.desk.close)
         return
     await asyncio.to_thread(service.facts.open)
-    works = (
+    works = [
         *(_poll(service), _reopen(service), _watch(service)),
         service.log.run(service.facts.record),
         *([service.watch.run()] if service.watch is not None else []),
-    )
+    ]
     tasks = [asyncio.create_task(work) for work in works]
     if service.settings.learn_every > 0:
         every = service.learning.every(service.settings.learn_every)

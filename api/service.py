@@ -21,7 +21,7 @@ from api.watch_desk import WatchDesk
 from worlds.domain import Domain
 
 if TYPE_CHECKING:
-    from api.processes.recorder import Recorder
+    from api.processes.neighbours import Neighbour, Recorder
 
 type Clock = Callable[[], datetime]
 
@@ -53,8 +53,8 @@ class Service:
         The clock.
     place
         Which part of a service of several processes this is.
-    recorder
-        The way to the recorder, in a worker.
+    recorder, questions
+        The ways to the other parts, in a worker.
     metrics, bus
         What is counted, and who is told of changes.
     gate
@@ -75,6 +75,7 @@ class Service:
     now: Clock = utc_now
     place: Place = ALONE
     recorder: "Recorder | None" = None
+    questions: "Neighbour | None" = None
     metrics: Metrics = field(default_factory=Metrics)
     bus: Bus = field(default_factory=Bus)
     gate: Gate = field(default_factory=lambda: Gate(None))

@@ -161,7 +161,7 @@ def _health() -> Json:
     part = record(
         "One process.",
         name=TEXT,
-        role={"enum": ["recorder", "worker"]},
+        role={"enum": ["recorder", "questions", "worker"]},
         state={"enum": ["starting", "running", "waiting", "looping", "stopping"]},
         pid={"type": ["integer", "null"]},
         restarts={"type": "integer"},
@@ -170,7 +170,7 @@ def _health() -> Json:
     )
     status = record(
         "Every process of the service, and how the one that answers is.",
-        role={"enum": ["all", "recorder", "worker"]},
+        role={"enum": ["all", "recorder", "questions", "worker"]},
         pid={"type": "integer"},
         supervisor={"type": ["integer", "null"]},
         parts=array(part),

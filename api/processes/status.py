@@ -11,7 +11,7 @@ FILE = "serving.json"
 SILENT = 5.0
 """Seconds without a word after which the supervisor is taken to be gone."""
 
-type Role = Literal["recorder", "worker"]
+type Role = Literal["recorder", "questions", "worker"]
 type State = Literal["starting", "running", "waiting", "looping", "stopping"]
 
 

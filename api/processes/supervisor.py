@@ -30,6 +30,11 @@ from api.settings import Settings
 
 log = logging.getLogger("api")
 
+INNER: tuple[Role, ...] = ("questions", "recorder")
+"""Parts that listen on private sockets, in the order in which they end."""
+NICENESS = 5
+"""Long computations yield the processor to predictions."""
+BACKLOG = 128
 TICK = 0.05
 BEAT = 1.0
 """Seconds between two words of the supervisor."""
@@ -92,11 +97,11 @@ class Supervisor:
         work: Callable[[Place, socket.socket, int], None],
     ) -> None:
         self._work = work
-        self._inner: socket.socket | None = None
+        self._private = folder
         self._path = folder / file.FILE
-        self._listener = listener
+        self._listeners: dict[str, socket.socket] = {"worker": listener}
         self._address = address
-        self._parts = [Part("recorder", "recorder")]
+        self._parts = [Part(role, role) for role in INNER]
         self._parts += [Part(f"worker-{i}", "worker") for i in range(settings.workers)]
         self._told = 0.0
         self._ending = False
@@ -116,13 +121,15 @@ class Supervisor:
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="worlds-") as private, self._signals():
-            recorder = Path(private) / "recorder"
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inner:
-                inner.bind(str(recorder))
-                inner.listen(128)
-                self._inner = inner
+            self._private = Path(private)
+            with contextlib.ExitStack() as open_sockets:
+                for role in INNER:
+                    inner = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                    self._listeners[role] = open_sockets.enter_context(inner)
+                    inner.bind(str(self._private / role))
+                    inner.listen(BACKLOG)
                 try:
-                    self._watch(inner, recorder, ready)
+                    self._watch(ready)
                 finally:
                     self._end()
         self._path.unlink(missing_ok=True)
@@ -139,27 +146,26 @@ class Supervisor:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _watch(
-        self, inner: socket.socket, recorder: Path, ready: Callable[[], None] | None
-    ) -> None:
+    def _watch(self, ready: Callable[[], None] | None) -> None:
+        workers = [part for part in self._parts if part.role == "worker"]
         while not self._ending:
-            changed = [self._look(part, inner, recorder) for part in self._parts]
+            changed = [self._look(part) for part in self._parts]
             self._tell(any(changed))
-            if all(part.state == "looping" and not part.proven for part in self._parts[1:]):
-                msg = f"no worker can start ({self._parts[1].reason}); see what they wrote above"
+            if all(part.state == "looping" and not part.proven for part in workers):
+                msg = f"no worker can start ({workers[0].reason}); see what they wrote above"
                 raise ServeError(msg)
             if ready is not None and all(part.state == "running" for part in self._parts):
                 ready()
                 ready = None
             time.sleep(TICK)
 
-    def _look(self, part: Part, inner: socket.socket, recorder: Path) -> bool:
+    def _look(self, part: Part) -> bool:
         """Look after one part; return whether its state changed."""
         now = time.monotonic()
         if part.process is None:
             if now < part.due:
                 return False
-            self._start(part, inner, recorder)
+            self._start(part)
             return True
         code = part.process.poll()
         if code is not None:
@@ -173,32 +179,34 @@ class Supervisor:
             return True
         return False
 
-    def _start(self, part: Part, inner: socket.socket, recorder: Path) -> None:
+    def _start(self, part: Part) -> None:
         part.ready, told = os.pipe()
         os.set_blocking(part.ready, False)
-        mine = inner if part.role == "recorder" else self._listener
         place = Place(
             part.role,
-            recorder,
+            self._private / "recorder",
+            self._private / "questions",
             self._path.absolute(),
-            recorder.with_name("counts"),
+            self._private / "counts",
             self._parts.index(part),
             len(self._parts),
         )
         try:
-            part.process = Child(partial(self._live, place, mine, told))
+            part.process = Child(partial(self._live, place, told))
         finally:
             os.close(told)
         part.started = time.monotonic()
         part.restarts += 1
         part.enter("starting")
 
-    def _live(self, place: Place, listener: socket.socket, ready: int) -> None:
+    def _live(self, place: Place, ready: int) -> None:
         """Be a part: keep only the socket that is its own."""
-        for other in (self._listener, self._inner):
-            if other is not None and other is not listener:
-                other.close()
-        self._work(place, listener, ready)
+        for role, listener in self._listeners.items():
+            if role != place.role:
+                listener.close()
+        if place.role == "questions":
+            os.nice(NICENESS)
+        self._work(place, self._listeners[place.role], ready)
 
     def _ended(self, part: Part, code: int, now: float) -> None:
         part.process = None
@@ -223,7 +231,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """Let the workers finish, then the recorder; end what does not."""
-        for role in ("worker", "recorder"):
+        for role in ("worker", *INNER):
             parts = [part for part in self._parts if part.role == role and part.process]
             for part in parts:
                 part.enter("stopping")

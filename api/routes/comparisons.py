@@ -10,6 +10,7 @@ from litestar.response.base import ASGIResponse
 
 from api.answering import checked, compare
 from api.past import Past
+from api.processes.place import BY_QUESTIONS
 from api.routes.replies import json_bytes, read
 from api.scenarios import store_of
 from api.schemas import CompareRequest, FormulaCompareRequest
@@ -34,14 +35,14 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
 
         return json_bytes(await service.desk.run(compute))
 
-    @post("/v1/questions/{question:str}/compare", name="compare")
+    @post("/v1/questions/{question:str}/compare", name="compare", opt=BY_QUESTIONS)
     async def compare_scenarios(
         request: Request[Any, Any, Any], question: FromPath[str]
     ) -> ASGIResponse:
         service.domain.question(question)
         return await compared(question, await read(request, _decoder))
 
-    @post("/v1/query/compare", name="compare_query")
+    @post("/v1/query/compare", name="compare_query", opt=BY_QUESTIONS)
     async def compare_query(request: Request[Any, Any, Any]) -> ASGIResponse:
         wanted = await read(request, _formula_decoder)
         return await compared(None, wanted)

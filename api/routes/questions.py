@@ -14,6 +14,7 @@ from api.asking import from_pairs, known_time
 from api.describe import catalogue
 from api.past import Past
 from api.patience import HURRY, preferred_wait
+from api.processes.place import BY_QUESTIONS
 from api.routes.query import check_query, whole
 from api.routes.replies import json_bytes, read
 from api.schemas import FormulaRequest, QuestionRequest
@@ -104,19 +105,19 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     async def questions() -> ASGIResponse:
         return json_bytes(listed)
 
-    @get("/v1/questions/{question:str}", name="ask")
+    @get("/v1/questions/{question:str}", name="ask", opt=BY_QUESTIONS)
     async def ask(request: Request[Any, Any, Any], question: FromPath[str]) -> ASGIResponse:
         find_view(service.domain, question)
         return await asked.answer(question, from_query(request), request)
 
-    @post("/v1/questions/{question:str}", name="ask_with_body")
+    @post("/v1/questions/{question:str}", name="ask_with_body", opt=BY_QUESTIONS)
     async def ask_with_body(
         request: Request[Any, Any, Any], question: FromPath[str]
     ) -> ASGIResponse:
         find_view(service.domain, question)
         return await asked.answer(question, await read(request, _decoder), request)
 
-    @post("/v1/query", name="query")
+    @post("/v1/query", name="query", opt=BY_QUESTIONS)
     async def query(request: Request[Any, Any, Any]) -> ASGIResponse:
         wanted = await read(request, _formula_decoder)
         return await asked.reply(None, wanted, request)

@@ -20,14 +20,14 @@ GATED = "gated"
 def gate_of(settings: Settings, place: Place) -> Gate:
     """Return the gate of a process.
 
-    The recorder has none: it listens on a private socket, and the workers before it have asked.
+    Only workers have one: the parts behind them listen on private sockets.
 
     Raises
     ------
     SettingsError
         If there are to be keys, and they cannot be used.
     """
-    if place.role == "recorder":
+    if place.role in {"recorder", "questions"}:
         return Gate(None, (ANY_HOST.decode(),))
     return Gate(Path(settings.keys) if settings.keys else None, words(settings.hosts))
 

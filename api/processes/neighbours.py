@@ -1,4 +1,4 @@
-"""The recorder as a worker sees it: requests are handed on to it, its health is asked for."""
+"""Other parts as a worker sees them: requests are handed on to them, health is asked for."""
 
 import asyncio
 import contextlib
@@ -13,19 +13,21 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
 from api.cloudevents import BATCH
-from api.errors import FactsDownError
+from api.errors import ApiError, BusyError, FactsDownError
 from api.processes.place import OWNER
+from api.security.gate import WHO, who
 from facts import Event, event_json
 
 PATIENCE = 10.0
-"""Seconds a request waits for the recorder: as long as a restart takes, and some more."""
+"""Seconds a request waits for another part: as long as a restart takes, and some more."""
 ASKED_EVERY = 0.5
 ASKED_FOR = 1.0
 HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"}
     | {"proxy-authenticate", "proxy-authorization", "content-length", "authorization", "x-api-key"}
+    | {WHO.decode()}
 )
-"""Headers that end at a hop, and keys: the recorder trusts its socket."""
+"""Headers that end at a hop, and keys: a part trusts its socket, the worker says who asks."""
 
 
 OWN = {"specversion": "1.0", "type": "worlds.watch"}
@@ -33,32 +35,35 @@ PARTS = ("facts", "replica", "learning", "learning_stale")
 """What of the recorder's health is that of the whole service."""
 
 
-class Recorder:
-    """The way to the recorder.
+class Neighbour:
+    """The way to another part of the service.
 
     Parameters
     ----------
     path
         Its Unix socket.
+    name
+        What it is called in messages.
+    patience
+        Seconds that a request may take there.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.reason: str | None = "it has not been asked yet"
-        self._said: dict[str, Any] = {}
+    def __init__(self, path: Path, name: str, patience: float = PATIENCE) -> None:
+        self._name = name
         self._client = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(
                 uds=str(path), limits=httpx.Limits(max_connections=32)
             ),
-            base_url="http://recorder",
-            timeout=PATIENCE,
+            base_url="http://neighbour",
+            timeout=patience,
         )
 
     async def hand_on(self, request: Request[Any, Any, Any]) -> ASGIResponse:
-        """Return the recorder's answer to a request.
+        """Return its answer to a request.
 
         Raises
         ------
-        FactsDownError
+        BusyError, FactsDownError
             If it does not answer.
         """
         scope = request.scope
@@ -70,14 +75,56 @@ class Recorder:
             for name, value in scope["headers"]
             if name.decode("latin-1").lower() not in HOP
         ]
+        headers.append((WHO, who(scope).encode()))
         try:
             reply = await self._client.request(
                 request.method, target, content=await request.body(), headers=headers
             )
         except httpx.HTTPError as error:
-            raise FactsDownError(f"the recorder does not answer ({_said(error)})") from error
+            raise self.down(error) from error
         kept = {name: value for name, value in reply.headers.items() if name not in HOP}
         return ASGIResponse(body=reply.content, status_code=reply.status_code, headers=kept)
+
+    def down(self, error: Exception) -> ApiError:
+        """Return what is said when it does not answer."""
+        return BusyError(f"the {self._name} does not answer ({_said(error)})")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def handed_on(self, handlers: Iterable[BaseRouteHandler], owner: str) -> list[BaseRouteHandler]:
+        """Return the handlers, with those of this part replaced by handing on."""
+        return [self._instead(handler, owner) for handler in handlers]
+
+    def _instead(self, handler: BaseRouteHandler, owner: str) -> BaseRouteHandler:
+        if handler.opt.get(OWNER) != owner or not isinstance(handler, HTTPRouteHandler):
+            return handler
+
+        async def hand_on(request: Request[Any, Any, Any]) -> ASGIResponse:
+            return await self.hand_on(request)
+
+        return HTTPRouteHandler(
+            sorted(handler.paths),
+            http_method=sorted(handler.http_methods),
+            name=handler.name,
+            status_code=200,  # the other part says which
+            opt=handler.opt,
+            guards=handler.guards,
+        )(hand_on)
+
+
+class Recorder(Neighbour):
+    """The way to the recorder, and how it is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "recorder")
+        self.reason: str | None = "it has not been asked yet"
+        self._said: dict[str, Any] = {}
+
+    def down(self, error: Exception) -> ApiError:
+        """Return what is said when it does not answer."""
+        return FactsDownError(f"the recorder does not answer ({_said(error)})")
 
     async def send(self, events: Sequence[Event]) -> None:
         """Have the recorder record events of our own.
@@ -93,7 +140,7 @@ class Recorder:
                 "/v1/facts", content=msgspec.json.encode(raw), headers={"content-type": BATCH}
             )
         except httpx.HTTPError as error:
-            raise FactsDownError(f"the recorder does not answer ({_said(error)})") from error
+            raise self.down(error) from error
         if reply.status_code != 200:
             raise FactsDownError(f"the recorder answers {reply.status_code}: {reply.text[:200]}")
 
@@ -129,27 +176,7 @@ class Recorder:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await self._client.aclose()
-
-    def handed_on(self, handlers: Iterable[BaseRouteHandler]) -> list[BaseRouteHandler]:
-        """Return the handlers, with those of the recorder replaced by handing on."""
-        return [self._instead(handler) for handler in handlers]
-
-    def _instead(self, handler: BaseRouteHandler) -> BaseRouteHandler:
-        if handler.opt.get(OWNER) != "recorder" or not isinstance(handler, HTTPRouteHandler):
-            return handler
-
-        async def hand_on(request: Request[Any, Any, Any]) -> ASGIResponse:
-            return await self.hand_on(request)
-
-        return HTTPRouteHandler(
-            sorted(handler.paths),
-            http_method=sorted(handler.http_methods),
-            name=handler.name,
-            status_code=200,  # the recorder says which
-            opt=handler.opt,
-            guards=handler.guards,
-        )(hand_on)
+            await self.close()
 
 
 def _said(error: Exception) -> str:
