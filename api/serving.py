@@ -129,6 +129,10 @@ class Serving:
         found = standing.signature(self.store.root)
         if found == self._signature:
             return
+        if found is None:
+            self.unread = f"{standing.FILE} is gone"
+            self._signature = found
+            return
         try:
             self._board = standing.load(self.store.root)
             self.unread = None

@@ -23,7 +23,7 @@ from worlds.watch import standing
 from worlds.watch.periods import Periods
 from worlds.watch.record import model_event
 from worlds.watch.rules import QUARANTINED, RETIRED, Rules
-from worlds.watch.standing import Board
+from worlds.watch.standing import EMPTY, Board
 from worlds.watch.watch import RELEARN, STANDING, Watch
 
 EVERY = 0.5
@@ -58,7 +58,7 @@ class WatchDesk:
         now: Callable[[], datetime],
         rules: Rules | None = None,
     ) -> None:
-        self.reason: str | None = "it has not looked yet"
+        self.reason: str | None = None
         self.watch = Watch(domain.label, domain.label_ripens, rules or Rules())
         self._domain = domain
         self._facts = facts
@@ -68,7 +68,9 @@ class WatchDesk:
         self._one_at_a_time = threading.Lock()
         self._reader: tuple[object, Reader] | None = None
         self._published: Board | None = None
+        self._signature: tuple[int, ...] | None = None
         self._origins: dict[str, str] = {}
+        self._looked = False
         self._relearn: list[str] = []
         self._release: Release | None = None
         self._periods = Periods(domain, self.watch, lambda name: store.get(name).form)
@@ -78,6 +80,11 @@ class WatchDesk:
         while True:
             await self.look()
             await asyncio.sleep(EVERY)
+
+    async def ready(self) -> None:
+        """Look once, if that was not done yet: what was decided before is known then."""
+        if not self._looked:
+            await self.look()
 
     async def look(self) -> None:
         """Read, decide, record and publish once; ask for relearning if that is due."""
@@ -109,7 +116,7 @@ class WatchDesk:
                     log.exception("supervision could not look")
                     self.reason = text
             else:
-                self.reason = None
+                self.reason, self._looked = None, True
 
     def _tick(self) -> None:
         if self._facts.reason is not None:
@@ -124,11 +131,21 @@ class WatchDesk:
         if events:
             self._facts.store.record(events)
             self.watch.read(reader, now)
-        board = self.watch.board()
-        if board != self._published:
-            if self._published is not None or board != _found(self._store):
-                standing.write(self._store.root, board)
-            self._published = board
+        self._publish(self.watch.board())
+
+    def _publish(self, board: Board) -> None:
+        """Write what was decided, where it is not what lies there."""
+        there = standing.signature(self._store.root)
+        if board == self._published and there == self._signature:
+            return
+        if self._published is None and _found(self._store) != board:
+            log.info("what was decided about models is written anew from the facts")
+        elif self._published is None:
+            self._published, self._signature = board, there
+            return
+        if there is not None or board != EMPTY:
+            standing.write(self._store.root, board)
+        self._published, self._signature = board, standing.signature(self._store.root)
 
     def _read_from(self) -> Reader:
         store = self._facts.store

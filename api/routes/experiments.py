@@ -30,14 +30,14 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
 
     @get("/v1/experiments", name="experiments", opt=BY_RECORDER)
     async def experiments() -> ASGIResponse:
-        desk = desk_of(service)
+        desk = await desk_of(service)
         found = [_short(one, service) for one in desk.watch.experiments.values()]
         return json_reply({"experiments": found})
 
     @post("/v1/experiments", name="declare_experiment", status_code=200, opt=BY_RECORDER)
     async def declare(request: Request[Any, Any, Any]) -> ASGIResponse:
         wanted = await read(request, _decoder)
-        desk = desk_of(service)
+        desk = await desk_of(service)
         declared = experiment_of(wanted, service)
         _check(declared, desk, service)
         await desk.record([experiment_event(declared, service.now(), "declared")])
@@ -46,12 +46,12 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
 
     @get("/v1/experiments/{name:str}", name="experiment", opt=BY_RECORDER)
     async def experiment(name: FromPath[str]) -> ASGIResponse:
-        return json_reply(_whole(_found(desk_of(service), name), service))
+        return json_reply(_whole(_found(await desk_of(service), name), service))
 
     @delete("/v1/experiments/{name:str}", name="end_experiment", status_code=200, opt=BY_RECORDER)
     async def end(request: Request[Any, Any, Any], name: FromPath[str]) -> ASGIResponse:
         query = check_query(request, ("by", "reason"))
-        desk = desk_of(service)
+        desk = await desk_of(service)
         results = _found(desk, name)
         if results.of.ended is None:
             by, why = query.get("by") or "somebody", query.get("reason") or "it was ended"

@@ -24,7 +24,13 @@ def readiness(service: Service) -> dict[str, Any]:
     served = service.serving.current
     release, degraded = served.answerer.release, served.answerer.degraded
     parts, wrong = service.recorder.health() if service.recorder else recording(service)
-    wrong = [*([f"models: {degraded}"] if degraded else []), *wrong, *others(service)]
+    unread = service.serving.unread
+    wrong = [
+        *([f"models: {degraded}"] if degraded else []),
+        *([f"decisions about models: {unread}; those before hold"] if unread else []),
+        *wrong,
+        *others(service),
+    ]
     return {
         "status": "degraded" if wrong else "ready",
         "reasons": wrong,
@@ -36,6 +42,7 @@ def readiness(service: Service) -> dict[str, Any]:
             "degraded": degraded,
             "refused": service.serving.refused,
             "age_seconds": age(service),
+            "log": service.log.health(),
         },
         **parts,
     }
@@ -50,8 +57,11 @@ def recording(service: Service) -> tuple[dict[str, Any], list[str]]:
         "replica": None if replica is None else replica_state(replica),
         "learning": run,
         "learning_stale": stale,
+        "supervision": None if service.watch is None else service.watch.health(),
     }
+    blind = service.watch.reason if service.watch is not None and facts.reason is None else None
     return parts, [
+        *([f"supervision: {blind}"] if blind else []),
         *([f"facts: {facts.reason}"] if facts.reason else []),
         *([f"replica: {replica.trouble}"] if replica is not None and replica.trouble else []),
         *([f"learning: {run.reason}"] if run.state == "failed" else []),

@@ -37,7 +37,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     async def history(request: Request[Any, Any, Any], name: FromPath[str]) -> ASGIResponse:
         query = check_query(request, ("limit",))
         limit = whole(query, "limit", 100, 1, MOST)
-        desk = desk_of(service)
+        desk = await desk_of(service)
         found = check_names(known(service), name)
         content = await service.desk.run(lambda: story(service, desk, found, limit))
         return json_reply(content)
@@ -46,7 +46,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     async def override(request: Request[Any, Any, Any], name: FromPath[str]) -> ASGIResponse:
         wanted = await read(request, _override)
         quantity, model = check_names(known(service), name)
-        desk, now = desk_of(service), service.now()
+        desk, now = await desk_of(service), service.now()
         made = Override(
             id=token(service, now),
             quantity=quantity,
@@ -78,7 +78,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         request: Request[Any, Any, Any], override_id: FromPath[str]
     ) -> ASGIResponse:
         query = check_query(request, ("by", "reason"))
-        desk = desk_of(service)
+        desk = await desk_of(service)
         made = desk.watch.overrides.get(override_id)
         if made is None:
             raise MissingError(f"no override {override_id!r} is in force; see GET /v1/overrides")
@@ -91,7 +91,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     return [history, override, overrides, end_override]
 
 
-def desk_of(service: Service) -> WatchDesk:
+async def desk_of(service: Service) -> WatchDesk:
     """Return where decisions are made.
 
     Raises
@@ -102,6 +102,7 @@ def desk_of(service: Service) -> WatchDesk:
     if service.watch is None:
         raise FactsDownError("supervision runs where the facts are")
     service.facts.store  # noqa: B018 - answers 503 with the reason if it is down
+    await service.watch.ready()
     return service.watch
 
 

@@ -101,6 +101,12 @@ class Guard[F: Form]:
 class GuardedSize(Guard[SizeForm]):
     """A size form of a user's own."""
 
+    def prepare(self) -> None:
+        """Let the form predict once, with time for what it computes at the first call."""
+        if hasattr(self.inner, "prepare"):
+            self._call(self.inner.prepare, SLOW_SECONDS)
+        self._call(lambda: self.inner.quick(Features()), SLOW_SECONDS)
+
     def predict(self, features: Features, at: datetime | None = None) -> Distribution:
         """Return what the form says, within the budget."""
         return self._call(lambda: self.inner.predict(features, at), SLOW_SECONDS)

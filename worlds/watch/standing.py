@@ -173,15 +173,14 @@ def verdict(
     out, capped, trouble = set(), set(), []
     for model in weights:
         stands = board.models.get((quantity, model))
-        if model in tripped:
+        state = stands.state if stands is not None and model not in held else LIVE
+        if stands is not None and state in (QUARANTINED, RETIRED):
+            out.add(model)
+            trouble.append(f"{quantity}/{model} is {state}: {stands.reason}")
+        elif model in tripped:
             out.add(model)
             trouble.append(f"{quantity}/{model} is left out: {tripped[model]}")
-        elif stands is None or stands.state == LIVE or model in held:
-            continue
-        elif stands.state in (QUARANTINED, RETIRED):
-            out.add(model)
-            trouble.append(f"{quantity}/{model} is {stands.state}: {stands.reason}")
-        elif stands.state == PROBATION:
+        elif state == PROBATION:
             capped.add(model)
     limits = ranges(board.overrides, quantity, now)
     for model in capped:
