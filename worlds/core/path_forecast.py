@@ -19,8 +19,8 @@ from worlds.core.forms.count_path import CountPath
 from worlds.core.recalibration import Recalibration
 from worlds.errors import QuestionError, SnapshotError
 
-POINTS, OWN_POINTS = 160, 80
-"""Points of the grid on which the distribution of a step is tabulated, and that of one model."""
+POINTS = 80
+"""Points of the grid on which one model of a step is tabulated; the pool has those of all."""
 TAIL = 1e-5
 """Probability beyond either end of the grid."""
 PATHS = 1024
@@ -176,12 +176,8 @@ class PathForecast:
     @cached_property
     def _grid(self) -> tuple[Floats, Floats]:
         """Values (H, G) and the recalibrated P(Y <= value) there."""
-        own = [_values([path], OWN_POINTS) for path in self.paths.values()]
-        values = _between(
-            np.asarray([grid[:, 0] for grid in own]).min(0),
-            np.asarray([grid[:, -1] for grid in own]).max(0),
-            POINTS,
-        )
+        own = [_values(path) for path in self.paths.values()]
+        values = np.sort(np.concatenate(own, axis=1), axis=1)
         plain = np.zeros(values.shape)
         for column, (path, grid) in enumerate(zip(self.paths.values(), own, strict=True)):
             told = _cumulative(path, grid)
@@ -222,7 +218,8 @@ class PathForecast:
         """Return the expected counts (H,)."""
         values, upto = self._grid
         mass = np.diff(upto, axis=1, prepend=0.0)
-        middle = values - np.diff(values, axis=1, prepend=values[:, :1]) / 2
+        gap = np.diff(values, axis=1, prepend=values[:, :1] - 1)
+        middle = values - (np.maximum(gap, 1.0) - 1) / 2
         return np.asarray((mass * middle).sum(1) / mass.sum(1))
 
     def samples(self) -> Floats:
@@ -251,7 +248,7 @@ class PathForecast:
         that are wide against the pieces of the map. So the worlds remain mixtures whose
         generating function is known, and a model whose values become rarer loses weight.
         """
-        grid = self._grid[0][step]
+        grid = np.unique(self._grid[0][step])
         paths = list(self.paths.values())
         parts = np.vstack([_masses(path, step, grid) for path in paths])
         shares = zip(self.weights[step], paths, strict=True)
@@ -308,31 +305,22 @@ def as_mixture(draws: Floats) -> CountMixture:
     return CountMixture.of(means, sizes)
 
 
-def _values(paths: Sequence[CountPath], points: int) -> Floats:
+def _values(path: CountPath) -> Floats:
     """Return increasing whole values (H, G) that hold all but a tail of every step."""
-    low, high = [], []
-    for path in paths:
-        spread = np.sqrt(path.means + path.means**2 / path.sizes)
-        upto = np.cumsum(path.weights, axis=1)
-        row = np.arange(path.horizon)
-        order = np.argsort(path.means, axis=1, kind="stable")
-        upto = np.cumsum(np.take_along_axis(path.weights, order, 1), axis=1)
-        last = order[row, np.minimum((upto < 1 - TAIL).sum(1), order.shape[1] - 1)]
-        first = order[row, np.minimum((upto < TAIL).sum(1), order.shape[1] - 1)]
-        high.append(path.means[row, last] + 5 * spread[row, last] + 3)
-        low.append(path.means[row, first] - 4 * spread[row, first])
-    return _between(np.floor(np.maximum(np.min(low, 0), 0.0)), np.ceil(np.max(high, 0)), points)
-
-
-def _between(begin: Floats, end: Floats, points: int) -> Floats:
-    """Return whole values (H, points) from begin to end, closer together where they are small."""
-    part = np.linspace(0.0, 1.0, points)
+    spread = np.sqrt(path.means + path.means**2 / path.sizes)
+    row = np.arange(path.horizon)
+    order = np.argsort(path.means, axis=1, kind="stable")
+    upto = np.cumsum(np.take_along_axis(path.weights, order, 1), axis=1)
+    last = order[row, np.minimum((upto < 1 - TAIL).sum(1), order.shape[1] - 1)]
+    first = order[row, np.minimum((upto < TAIL).sum(1), order.shape[1] - 1)]
+    begin = np.floor(np.maximum(path.means[row, first] - 4 * spread[row, first], 0.0))
+    end = np.ceil(path.means[row, last] + 5 * spread[row, last] + 3)
+    numbers = np.arange(POINTS)
     start, stop = np.log(begin + 3.0)[:, None], np.log(end + 3.0)[:, None]
-    curved = np.round(np.exp(start + (stop - start) * part) - 3.0)
+    curved = np.round(np.exp(start + (stop - start) * numbers / (POINTS - 1)) - 3.0)
     # at least one apart: near the lower end the curve is too slow for whole numbers
-    numbers = np.arange(points)
     curved = np.maximum.accumulate(curved - numbers, axis=1) + numbers
-    return np.asarray(np.where((end - begin < points)[:, None], begin[:, None] + numbers, curved))
+    return np.asarray(np.where((end - begin < POINTS)[:, None], begin[:, None] + numbers, curved))
 
 
 def _density(path: CountPath, values: Floats, steps: slice) -> Floats:
@@ -345,9 +333,11 @@ def _density(path: CountPath, values: Floats, steps: slice) -> Floats:
     inner = shape[:, :1] if same else shape
     base = special.gammaln(x + inner) - special.gammaln(inner) - special.gammaln(x + 1)
     ratio = np.log1p(means / shape)
-    negbin = base - shape * ratio + x * (np.log(means / shape) - ratio)
+    negbin = x * (np.log(means / shape) - ratio)
+    negbin -= shape * ratio
+    negbin = negbin + base
     if finite.all():
-        return np.asarray(np.exp(negbin))
+        return np.asarray(np.exp(negbin, out=negbin))
     poisson = x * np.log(means) - means - special.gammaln(x + 1)
     return np.asarray(np.exp(np.where(finite, negbin, poisson)))
 
@@ -368,7 +358,7 @@ def _masses(path: CountPath, step: int, grid: Floats) -> Floats:
 def _cumulative(path: CountPath, values: Floats) -> Floats:
     """Return P(Y <= value) (H, G): sums on whole numbers, and between them the trapezium."""
     parts = _density(path, values, slice(None))
-    mass = np.einsum("hk,hkg->hg", path.weights, parts)
+    mass = (path.weights[:, None, :] @ parts)[:, 0]
     gap = np.diff(values, axis=1)
     # the numbers after one value up to the next: their densities run straight between the two
     between = mass[:, 1:] * (gap + 1) / 2 + mass[:, :-1] * (gap - 1) / 2

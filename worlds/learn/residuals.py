@@ -19,8 +19,8 @@ from worlds.core.distributions import (
     negative_binomial_logpmf,
 )
 
-GRID: Floats = np.linspace(-4.5, 4.5, 19)
-"""Departures in units of their typical size."""
+GRID: Floats = np.r_[-12.0, np.linspace(-4.5, 4.5, 19)]
+"""Departures in units of their typical size; the first is for zeros that chance cannot explain."""
 BELL: Floats = (1 + GRID**2 / 6) ** -3.5 / ((1 + GRID**2 / 6) ** -3.5).sum()
 SMOOTH = 0.35
 """Spread of every component in the same units: they overlap, so that the law has no gaps."""
