@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from worlds.core.distributions import CountMixture, Floats, negative_binomial_cdf
+from worlds.core.distributions import LARGEST, CountMixture, Floats, negative_binomial_cdf
 from worlds.core.lattice import (
     GRID,
     HIGH,
@@ -97,10 +97,11 @@ class Noise:
 
     def mixture(self, parts: Sequence[LogMean], size: float) -> CountMixture:
         """Return the mixture over uncertain log means and the noise, exactly enough."""
-        inner = mixture_over(parts, size)
-        means = np.outer(inner.means, self.factors).ravel()
+        # the noise smooths as well: it decides how fine the nodes of the log mean must be
+        inner = mixture_over(parts, 1 / (1 / size + self.log_sd**2))
+        means = np.minimum(np.outer(inner.means, self.factors), LARGEST).ravel()
         weights = np.outer(inner.weights, self.weights).ravel()
-        kept = weights > 1e-9
+        kept = weights > 1e-8
         return CountMixture.of(means[kept], size, weights[kept] / weights[kept].sum())
 
 

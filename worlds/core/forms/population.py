@@ -4,7 +4,7 @@ import numpy as np
 from scipy import special
 
 from worlds.core.compound import Severity
-from worlds.core.distributions import CountMixture, Floats
+from worlds.core.distributions import LARGEST, CountMixture, Floats
 from worlds.core.noise import Noise
 
 SHARED_NODES = 8
@@ -68,7 +68,7 @@ def _multiplied(values: Floats, probs: Floats, noise: Noise) -> tuple[Floats, Fl
     total = np.array([probs[part] @ values[part] for part in bins])
     middle = total / np.maximum(weight, 1e-300)
     return (
-        np.outer(middle, noise.factors).ravel(),
+        np.minimum(np.outer(middle, noise.factors), LARGEST).ravel(),
         np.outer(weight, noise.weights).ravel(),
     )
 
