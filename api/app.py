@@ -181,9 +181,9 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _running(service: Service) -> AsyncIterator[None]:
     if service.recorder is not None:
-        works = [_poll(service)]
+        works = [_poll(service), service.log.run(service.recorder.send)]
         if service.place.role == "worker":
-            works += [_watch(service), service.log.run(service.recorder.send)]
+            works.append(_watch(service))
         async with service.recorder.running(), _tasks(*works):
             yield
             service.bus.close()
