@@ -45,6 +45,10 @@ def acknowledged(said: Path) -> list[int]:
 def kill_while_loading(folder: Path, seed: int) -> int:
     """Kill a writer at a random moment; check, retry, check again; return what was acknowledged."""
     path, said = folder / "facts.duckdb", folder / "said"
+    if seed % 2:
+        with Store.open(path) as store:
+            store.declare_rollup(RollUp("hourly", "likes"))
+            store.declare_rollup(RollUp("others", "*-likes", "day", "entity"))
     writer = start_writer(path, said, 0, 1_000_000)
     chance = random.Random(seed)
     deadline = time.monotonic() + 60
