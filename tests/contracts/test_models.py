@@ -248,3 +248,45 @@ def test_sizes_are_not_sure_of_the_future(model: SizeModel) -> None:
     near = found.form.predict(example().features[-1], last).var()
     far = found.form.predict(example().features[-1], last + timedelta(days=90)).var()
     assert far >= near
+
+
+@every_size
+def test_numbers_beyond_those_of_training_count_as_the_last_of_them(model: SizeModel) -> None:
+    """A post from abroad, a million characters long: no likes below zero, none out of nowhere."""
+    found = fit_size(model, example())
+    assert isinstance(found, Fit)
+    assert isinstance(found.form, SizeForm)
+    lengths = [item.numbers["length"] for item in example().features]
+    for edge, far in ((max(lengths), 1e15), (min(lengths), -1e15)):
+        near, beyond = (
+            told(found.form, replace(example().features[0], numbers={"length": value}))
+            for value in (edge, far)
+        )
+        check_quantiles(beyond.quantiles)
+        assert np.array_equal(near.quantiles, beyond.quantiles)
+        assert beyond.mean == near.mean
+
+
+@every_size
+def test_quick_and_whole_forecasts_agree(model: SizeModel) -> None:
+    found = fit_size(model, example())
+    assert isinstance(found, Fit)
+    assert isinstance(found.form, SizeForm)
+    for item in example().features[:5]:
+        whole, quick = found.form.predict(item), found.form.quick(item)
+        points = whole.quantile(LEVELS)
+        assert np.abs(whole.cdf(points) - quick.cdf(points)).max() < 0.01
+        assert quick.mean() == pytest.approx(whole.mean(), rel=0.02)
+
+
+@every_size
+def test_a_next_thing_is_one_like_the_recent_ones(model: SizeModel) -> None:
+    found = fit_size(model, example())
+    assert isinstance(found, Fit)
+    assert isinstance(found.form, SizeForm)
+    severity = found.form.severity()
+    mean = float(np.mean([found.form.quick(x).mean() for x in example().features[-200:]]))
+    assert severity.mean() == pytest.approx(mean, rel=0.25)
+    assert severity.var() > 0
+    wide = found.form.severity({"breed": "borzoi"}, 30.0)
+    assert wide.mean() > 0
