@@ -34,10 +34,12 @@ from api.routes import (
     pages,
     predictions,
     questions,
+    releases,
     scenarios,
     supervision,
     watching,
 )
+from api.security.audit import follow_keys
 from api.security.door import around, behind, gate_of
 from api.service import Service, utc_now
 from api.serving import Serving
@@ -156,6 +158,7 @@ def create_app(
         *scenarios.handlers(service),
         *facts.handlers(service),
         *models.handlers(service),
+        *releases.handlers(service),
         *health.handlers(service),
         *watching.handlers(service),
         *supervision.handlers(service),
@@ -183,7 +186,7 @@ async def _running(service: Service) -> AsyncIterator[None]:
     if service.recorder is not None:
         works = [_poll(service), service.log.run(service.recorder.send)]
         if service.place.role == "worker":
-            works.append(_watch(service))
+            works += [_watch(service), follow_keys(service)]
         async with service.recorder.running(), _tasks(*works):
             yield
             service.bus.close()
@@ -194,7 +197,7 @@ async def _running(service: Service) -> AsyncIterator[None]:
         return
     await asyncio.to_thread(service.facts.open)
     works = [
-        *(_poll(service), _reopen(service), _watch(service)),
+        *(_poll(service), _reopen(service), _watch(service), follow_keys(service)),
         service.log.run(service.facts.record),
         *([service.watch.run()] if service.watch is not None else []),
     ]

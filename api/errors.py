@@ -82,6 +82,10 @@ class LimitError(ApiError):
         self.retry_after = retry_after
 
 
+class ConflictError(ApiError):
+    """Something that does not go together with how things are."""
+
+
 class MissingError(ApiError, LookupError):
     """Something that is not there, such as a route, a release or a file."""
 

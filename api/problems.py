@@ -39,6 +39,7 @@ TIMEOUT = Kind(408, "timeout", "The request did not come in time")
 NOT_FOUND = Kind(404, "not-found", "There is nothing at this address")
 UNKNOWN_NAME = Kind(404, "unknown-name", "Nobody declared this name")
 METHOD = Kind(405, "method", "This address does not take this method")
+CONFLICT = Kind(409, "conflict", "This does not go with how things are")
 TOO_LARGE = Kind(413, "too-large", "The body is too large")
 MEDIA = Kind(415, "media-type", "The body is of a kind that is not taken here")
 FORMULA = Kind(400, "formula", "The formula cannot be read or has no meaning")
@@ -52,7 +53,18 @@ FAULT = Kind(500, "fault", "The service made a mistake")
 
 KINDS = (
     *(BAD_REQUEST, FORMULA, NOT_FOUND, UNKNOWN_NAME, METHOD, TOO_LARGE, MEDIA, MEANINGLESS, TIME),
-    *(BAD_HTTP, TIMEOUT, UNAUTHORIZED, FORBIDDEN, LIMITED, BUSY, NO_FACTS, UNAVAILABLE, FAULT),
+    *(
+        BAD_HTTP,
+        TIMEOUT,
+        CONFLICT,
+        UNAUTHORIZED,
+        FORBIDDEN,
+        LIMITED,
+        BUSY,
+        NO_FACTS,
+        UNAVAILABLE,
+        FAULT,
+    ),
 )
 
 TABLE: Mapping[type[Exception], Kind] = {
@@ -61,6 +73,7 @@ TABLE: Mapping[type[Exception], Kind] = {
     api.TimeError: TIME,
     api.BeyondError: MEANINGLESS,
     api.MissingError: NOT_FOUND,
+    api.ConflictError: CONFLICT,
     api.UnauthorizedError: UNAUTHORIZED,
     api.ForbiddenError: FORBIDDEN,
     api.LimitError: LIMITED,

@@ -1,10 +1,12 @@
 """The OpenAPI 3.1 document, made from the structs, the table of problems and the domain."""
 
 from api.openapi.components import components
+from api.openapi.forms import formed, releases
 from api.openapi.inference import inference, schemas
 from api.openapi.paths import paths
 from api.openapi.security import SCHEMES, secured
 from api.openapi.supervising import supervising_components
+from api.openapi.watching import watching
 from api.service import Service
 
 __all__ = ["document"]
@@ -24,7 +26,7 @@ def document(service: Service) -> dict[str, object]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "paths": secured(paths(domain) | inference(domain)),
+        "paths": secured(formed(paths(domain) | inference(domain) | releases() | watching())),
         "components": {
             "schemas": components(domain, service.settings.batch_limit)
             | schemas(domain)

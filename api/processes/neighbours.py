@@ -16,6 +16,7 @@ from api.cloudevents import BATCH
 from api.errors import ApiError, BusyError, FactsDownError
 from api.processes.place import OWNER
 from api.security.gate import WHO, who
+from api.security.own import OWN as MARK
 from facts import Event, event_json
 
 PATIENCE = 10.0
@@ -25,9 +26,9 @@ ASKED_FOR = 1.0
 HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"}
     | {"proxy-authenticate", "proxy-authorization", "content-length", "authorization", "x-api-key"}
-    | {WHO.decode()}
+    | {MARK.decode(), WHO.decode()}
 )
-"""Headers that end at a hop, and keys: a part trusts its socket, the worker says who asks."""
+"""Headers that end at a hop, keys, and ours: a part trusts its socket, the worker says who asks."""
 
 
 OWN = {"specversion": "1.0", "type": "worlds.watch"}
@@ -137,7 +138,9 @@ class Recorder(Neighbour):
         raw = [{**msgspec.json.decode(event_json(one)), **OWN} for one in events]
         try:
             reply = await self._client.post(
-                "/v1/facts", content=msgspec.json.encode(raw), headers={"content-type": BATCH}
+                "/v1/facts",
+                content=msgspec.json.encode(raw),
+                headers={"content-type": BATCH, MARK.decode(): "1"},
             )
         except httpx.HTTPError as error:
             raise self.down(error) from error

@@ -12,8 +12,10 @@ from api import reading
 from api.cloudevents import Intake, parse
 from api.problems import BAD_REQUEST, MEDIA_TYPE, PAGE
 from api.processes.place import BY_RECORDER
+from api.representations import FACTS, QUARANTINE, fact_rows, paged, quarantine_rows
 from api.routes.query import check_query
 from api.routes.replies import json_reply
+from api.security.own import foreign, stated_by_us
 from api.service import Service
 from facts import Receipt
 
@@ -45,12 +47,14 @@ async def _parse(request: Request[Any, Any, Any]) -> Intake:
 
 def handlers(service: Service) -> list[HTTPRouteHandler]:
     """Return the handlers."""
-    desk = service.facts
+    desk, behind = service.facts, service.place.role == "recorder"
 
     @post("/v1/facts", name="record", status_code=200, opt=BY_RECORDER)
     async def record(request: Request[Any, Any, Any]) -> ASGIResponse:
         intake = await _parse(request)
-        receipts = await desk.record(intake.items) if intake.items else []
+        own = behind and stated_by_us(request.scope)
+        items = intake.items if own else foreign(intake.items)
+        receipts = await desk.record(items) if items else []
         content = summary(receipts)
         if intake.broken is None:
             return json_reply(content)
@@ -69,12 +73,14 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     async def facts(request: Request[Any, Any, Any]) -> ASGIResponse:
         query = check_query(request, reading.FACTS_QUERY)
         wanted = reading.facts_query(query, service.now())
-        return json_reply(await service.desk.run(lambda: reading.facts(desk.store, wanted)))
+        content = await service.desk.run(lambda: reading.facts(desk.store, wanted))
+        return paged(request, content, fact_rows, FACTS)
 
     @get("/v1/quarantine", name="quarantine", opt=BY_RECORDER)
     async def quarantine(request: Request[Any, Any, Any]) -> ASGIResponse:
         query = check_query(request, reading.QUARANTINE_QUERY)
         wanted = reading.quarantine_query(query)
-        return json_reply(await service.desk.run(lambda: reading.quarantine(desk.store, wanted)))
+        content = await service.desk.run(lambda: reading.quarantine(desk.store, wanted))
+        return paged(request, content, quarantine_rows, QUARANTINE)
 
     return [record, facts, quarantine]

@@ -15,6 +15,7 @@ from api.describe import catalogue
 from api.past import Past
 from api.patience import HURRY, preferred_wait
 from api.processes.place import BY_QUESTIONS
+from api.representations import conditional, tabular, world_rows
 from api.routes.query import check_query, whole
 from api.routes.replies import json_bytes, read
 from api.schemas import FormulaRequest, QuestionRequest
@@ -102,25 +103,27 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     asked = Asked(service)
 
     @get("/v1/questions", name="questions")
-    async def questions() -> ASGIResponse:
-        return json_bytes(listed)
+    async def questions(request: Request[Any, Any, Any]) -> ASGIResponse:
+        return conditional(request, json_bytes(listed))
 
     @get("/v1/questions/{question:str}", name="ask", opt=BY_QUESTIONS)
     async def ask(request: Request[Any, Any, Any], question: FromPath[str]) -> ASGIResponse:
         find_view(service.domain, question)
-        return await asked.answer(question, from_query(request), request)
+        found = await asked.answer(question, from_query(request), request)
+        return tabular(request, found, world_rows)
 
     @post("/v1/questions/{question:str}", name="ask_with_body", opt=BY_QUESTIONS)
     async def ask_with_body(
         request: Request[Any, Any, Any], question: FromPath[str]
     ) -> ASGIResponse:
         find_view(service.domain, question)
-        return await asked.answer(question, await read(request, _decoder), request)
+        found = await asked.answer(question, await read(request, _decoder), request)
+        return tabular(request, found, world_rows)
 
     @post("/v1/query", name="query", opt=BY_QUESTIONS)
     async def query(request: Request[Any, Any, Any]) -> ASGIResponse:
         wanted = await read(request, _formula_decoder)
-        return await asked.reply(None, wanted, request)
+        return tabular(request, await asked.reply(None, wanted, request), world_rows)
 
     return [questions, ask, ask_with_body, query]
 
