@@ -43,13 +43,14 @@ from api.security.audit import follow_keys
 from api.security.door import around, behind, gate_of
 from api.service import Service, utc_now
 from api.serving import Serving
-from api.settings import Settings
+from api.settings import Settings, words
 from api.watch_desk import WatchDesk
 from worlds.domain import Domain, load_domain
 from worlds.publish import SnapshotStore
 
 if TYPE_CHECKING:
     from api.processes.neighbours import Neighbour, Recorder
+    from api.webhooks import Webhooks
 
 log = logging.getLogger("api")
 
@@ -200,6 +201,7 @@ async def _running(service: Service) -> AsyncIterator[None]:
         *(_poll(service), _reopen(service), _watch(service), follow_keys(service)),
         service.log.run(service.facts.record),
         *([service.watch.run()] if service.watch is not None else []),
+        *([_webhooks(service).run()] if service.settings.webhooks else []),
     ]
     tasks = [asyncio.create_task(work) for work in works]
     if service.settings.learn_every > 0:
@@ -216,6 +218,18 @@ async def _running(service: Service) -> AsyncIterator[None]:
         await asyncio.to_thread(service.facts.close)
         await asyncio.to_thread(service.patience.close)
         await asyncio.to_thread(service.desk.close)
+
+
+def _webhooks(service: Service) -> "Webhooks":
+    """Return what tells other services of alerts; only with an address it loads a client."""
+    import httpx
+
+    from api.webhooks import Webhooks, read_secret
+
+    secret = read_secret(Path(service.settings.webhook_secret))
+    found = Webhooks(words(service.settings.webhooks), secret, httpx.AsyncClient)
+    service.bus.alerts.append(found.alert)
+    return found
 
 
 @contextlib.asynccontextmanager

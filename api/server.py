@@ -16,6 +16,7 @@ from litestar import Litestar
 from api.app import create_app
 from api.connections import Watch, watched
 from api.errors import SettingsError
+from api.logs import to_json
 from api.processes.place import Place
 from api.processes.supervisor import Supervisor, take_over
 from api.service import Service
@@ -116,6 +117,7 @@ def configured(app: Litestar, settings: Settings) -> uvicorn.Config:
         log_level="info" if settings.access_log else "warning",
         timeout_graceful_shutdown=DRAIN_SECONDS,
         server_header=False,
+        log_config=uvicorn.config.LOGGING_CONFIG if settings.log_format == "text" else None,
     )
 
 
@@ -166,6 +168,8 @@ def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> Non
     ready
         Called with the address once it listens.
     """
+    if settings.log_format == "json":
+        to_json()
     folder = settings.root(load_domain(settings.domain).name)
     for pid in take_over(folder) if settings.workers else []:
         log.warning("process %d, left behind by a supervisor that was killed, was ended", pid)

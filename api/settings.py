@@ -4,7 +4,7 @@ import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -44,6 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     replicate_every: Seconds = 10.0
     prediction_log: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 5.0
     access_log: bool = False
+    log_format: Literal["text", "json"] = "text"
+    webhooks: str = ""
+    webhook_secret: str = ""
     keys: str = ""
     hosts: str = ""
     cors: str = ""
@@ -57,6 +60,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 "bind 127.0.0.1, ::1 or localhost, or name a file of keys "
                 '(keys = "keys.json"; `worlds keys create` makes it)'
             )
+            raise ValueError(msg)
+        if self.webhooks and not self.webhook_secret:
+            msg = "webhooks are signed: name the file of their secret (webhook_secret)"
             raise ValueError(msg)
 
     def root(self, name: str) -> Path:
@@ -84,6 +90,9 @@ MEANINGS: Mapping[str, str] = {
     "replicate_every": "most seconds that the replica may be behind",
     "prediction_log": "predictions a second that are logged as facts, beyond it a sample; 0: none",
     "access_log": "whether every request is logged",
+    "log_format": "text, or json: one object a line",
+    "webhooks": "addresses, separated by commas, that are told of degraded health and models",
+    "webhook_secret": "file of the secret that signs what they are told",
     "keys": "file of keys; empty: no keys, every route is open to this machine, and only to it",
     "hosts": "names by which it may be called, *.example.org too, with commas; empty: those of "
     "this machine without keys, any with keys",
