@@ -77,9 +77,19 @@ class WatchDesk:
 
     async def run(self) -> None:
         """Look every half second, for ever."""
-        while True:
-            await self.look()
-            await asyncio.sleep(EVERY)
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(EVERY)
+        finally:
+            await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Give the reader back. Blocking."""
+        with self._one_at_a_time:
+            if self._reader is not None:
+                self._reader[1].close()
+                self._reader = None
 
     async def ready(self) -> None:
         """Look once, if that was not done yet: what was decided before is known then."""
