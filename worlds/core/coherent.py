@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from worlds.core.distributions import CountMixture
 from worlds.core.forms.count_path import CountPath
@@ -45,10 +45,10 @@ class CoherentPath(CountPath):
             {"": self}, np.ones((self.horizon, 1)), [Recalibration.identity()] * self.horizon
         )
         shared = np.clip(self.cohesion.mean_correlation(over), 0.0, 0.999)
-        z, weights = special.roots_hermitenorm(LEVELS)
-        noise, masses = special.roots_hermitenorm(NOISES)
+        z, weights = scipy.special.roots_hermitenorm(LEVELS)
+        noise, masses = scipy.special.roots_hermitenorm(NOISES)
         weights, masses = weights / weights.sum(), masses / masses.sum()
-        levels = special.ndtr(np.sqrt(shared) * z[:, None] + np.sqrt(1 - shared) * noise)
+        levels = scipy.special.ndtr(np.sqrt(shared) * z[:, None] + np.sqrt(1 - shared) * noise)
         levels = np.clip(levels, 1e-12, 1 - 1e-12)
         counts = alone.quantiles(levels.ravel())[:over].reshape(over, LEVELS, NOISES)
         means = np.maximum(counts @ masses, 1e-9)

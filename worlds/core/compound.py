@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft
 
 from worlds.core.distributions import (
     Complexes,
@@ -340,7 +340,7 @@ def _converges(part: Count, z: Floats) -> NDArray[np.bool_]:
 def _invert_fft(transform: Callable[[Floats], Complexes], upper: float) -> PmfTable:
     size = 1 << int(np.ceil(np.log2(upper + 2)))
     half = transform(2 * np.pi * np.arange(size // 2 + 1) / size)
-    probs: Floats = np.clip(fft.irfft(np.conj(half), size), 0.0, None)
+    probs: Floats = np.clip(scipy.fft.irfft(np.conj(half), size), 0.0, None)
     return PmfTable(0, probs / probs.sum(), error=TAIL, method="pgf inversion (FFT)")
 
 
@@ -377,7 +377,7 @@ def _sum_series(coefficients: Floats, upper: float) -> Floats:
     amplitudes[: len(coefficients) - 1] = _amplitudes(coefficients, upper)
     table: Floats = np.arange(size + 1.0)
     table *= coefficients[0] / 2 * upper / size
-    table[1:-1] += fft.dst(amplitudes, type=1) / 2
+    table[1:-1] += scipy.fft.dst(amplitudes, type=1) / 2
     return table
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from worlds.core.distributions import Distribution, Floats, check_levels
 from worlds.core.laws import Atoms, Lognormals, Normals
@@ -65,7 +65,7 @@ class Truncated:
 
     def _expect(self, power: int) -> float:
         x, w = np.polynomial.legendre.leggauss(16)
-        ends = special.ndtr(np.linspace(-8.2, 8.2, 42))
+        ends = scipy.special.ndtr(np.linspace(-8.2, 8.2, 42))
         width, left = np.diff(ends)[:, None], ends[:-1, None]
         levels = np.clip((left + width * (x + 1) / 2).ravel(), 1e-16, 1 - 1e-16)
         return float((width * w / 2).ravel() @ self.quantile(levels) ** power)

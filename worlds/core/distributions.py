@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from worlds.errors import QuestionError
 
@@ -407,8 +407,8 @@ def negative_binomial_cdf(k: Floats, mean: Floats, size: Floats) -> Floats:
     k, mean, size = np.broadcast_arrays(k, mean, size)
     shape = np.where(np.isfinite(size), size, 1.0)
     inside = np.maximum(k, 0.0)
-    negbin = special.betainc(shape, inside + 1, shape / (shape + mean))
-    poisson = special.gammaincc(inside + 1, mean)
+    negbin = scipy.special.betainc(shape, inside + 1, shape / (shape + mean))
+    poisson = scipy.special.gammaincc(inside + 1, mean)
     return np.asarray(np.where(k < 0, 0.0, np.where(np.isfinite(size), negbin, poisson)))
 
 
@@ -417,13 +417,13 @@ def negative_binomial_logpmf(k: Floats, mean: Floats, size: Floats) -> Floats:
     k, mean, size = np.broadcast_arrays(k, mean, size)
     shape = np.where(np.isfinite(size), size, 1.0)
     negbin = (
-        special.gammaln(k + shape)
-        - special.gammaln(shape)
-        - special.gammaln(k + 1)
+        scipy.special.gammaln(k + shape)
+        - scipy.special.gammaln(shape)
+        - scipy.special.gammaln(k + 1)
         - shape * np.log1p(mean / shape)
-        + special.xlogy(k, mean / (shape + mean))
+        + scipy.special.xlogy(k, mean / (shape + mean))
     )
-    poisson = special.xlogy(k, mean) - mean - special.gammaln(k + 1)
+    poisson = scipy.special.xlogy(k, mean) - mean - scipy.special.gammaln(k + 1)
     return np.asarray(np.where(np.isfinite(size), negbin, poisson))
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from worlds.core.distributions import Distribution, Floats, check_levels
 from worlds.errors import QuestionError
@@ -54,14 +54,14 @@ def invert(law: Smooth, p: Floats, low: Floats, high: Floats, start: Floats) -> 
 
 def _invert_one(weights: Floats, means: Floats, sds: Floats, p: float, start: float) -> float:
     """Return the quantile of a mixture of normals at one level, by Newton inside a bracket."""
-    z = float(special.ndtri(p))
+    z = float(scipy.special.ndtri(p))
     ends = means + z * sds
     low, high = float(ends.min()), float(ends.max())
     heights = weights * _ROOT / sds
     x = min(max(start, low), high)
     for _ in range(100):
         scores = (x - means) / sds
-        gap = float(special.ndtr(scores) @ weights) - p
+        gap = float(scipy.special.ndtr(scores) @ weights) - p
         if gap < 0:
             low = x
         else:
@@ -125,7 +125,7 @@ class Normals:
         return by_blocks(self._cdf, x, len(self.weights))
 
     def _cdf(self, x: Floats) -> Floats:
-        return np.asarray(special.ndtr((x[..., None] - self.means) / self.sds) @ self.weights)
+        return np.asarray(scipy.special.ndtr((x[..., None] - self.means) / self.sds) @ self.weights)
 
     def pdf(self, x: ArrayLike) -> Floats:
         """Return the density."""
@@ -138,7 +138,7 @@ class Normals:
     def quantile(self, p: ArrayLike) -> Floats:
         """Return the x with P(X <= x) = p."""
         levels = check_levels(p)
-        z = special.ndtri(levels)
+        z = scipy.special.ndtri(levels)
         if len(self.weights) == 1:
             return np.asarray(self.means[0] + z * self.sds[0])
         if levels.size <= SCALARS:

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from worlds.core.distributions import CountMixture, Floats, check_levels
 from worlds.core.forms.count_path import CountPath
@@ -97,7 +97,7 @@ class Cohesion:
         """Return normal scores (paths, horizon), always the same: stratified, then antithetic."""
         rng = np.random.default_rng(PATHS + horizon)
         half = paths // 2
-        level = special.ndtri((rng.permutation(half) + 0.5) / half)
+        level = scipy.special.ndtri((rng.permutation(half) + 0.5) / half)
         noise = rng.standard_normal((half, horizon))
         steps = rng.standard_normal((half, horizon))
         drift = np.empty((half, horizon))
@@ -224,7 +224,7 @@ class PathForecast:
 
     def samples(self) -> Floats:
         """Return paths (n, H) of counts, always the same ones: what may happen together."""
-        scores = special.ndtr(self.cohesion.normals(self.horizon)).T
+        scores = scipy.special.ndtr(self.cohesion.normals(self.horizon)).T
         return np.ceil(self._quantiles(scores) - 1e-9).T
 
     def total(self, first: int = 0, last: int | None = None) -> CountMixture:
@@ -331,14 +331,18 @@ def _density(path: CountPath, values: Floats, steps: slice) -> Floats:
     x = values[:, None, :]
     same = bool((path.sizes[steps] == path.sizes[steps][:, :1]).all())
     inner = shape[:, :1] if same else shape
-    base = special.gammaln(x + inner) - special.gammaln(inner) - special.gammaln(x + 1)
+    base = (
+        scipy.special.gammaln(x + inner)
+        - scipy.special.gammaln(inner)
+        - scipy.special.gammaln(x + 1)
+    )
     ratio = np.log1p(means / shape)
     negbin = x * (np.log(means / shape) - ratio)
     negbin -= shape * ratio
     negbin = negbin + base
     if finite.all():
         return np.asarray(np.exp(negbin, out=negbin))
-    poisson = x * np.log(means) - means - special.gammaln(x + 1)
+    poisson = x * np.log(means) - means - scipy.special.gammaln(x + 1)
     return np.asarray(np.exp(np.where(finite, negbin, poisson)))
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import fft
 
 from worlds.core.distributions import Complexes, CountMixture, Floats, PmfTable
 from worlds.core.formula.ranges import Range
@@ -101,7 +101,7 @@ class PathTotal:
             raise QuestionError(msg)
         size = 1 << int(np.ceil(np.log2(top + 2)))
         half = self.pgf(np.exp(2j * np.pi * np.arange(size // 2 + 1) / size))
-        probs: Floats = np.clip(fft.irfft(np.conj(half), size), 0.0, None)
+        probs: Floats = np.clip(scipy.fft.irfft(np.conj(half), size), 0.0, None)
         return PmfTable(0, probs / probs.sum(), TAIL, self.method)
 
     @property
@@ -177,7 +177,7 @@ class PathTotal:
             others = [h for h in range(len(self.means)) if h != step]
             there = np.ix_(others, [k])
             alone = PathTotal(np.ones(1), self.means[there], self.sizes[there])
-            rest = np.clip(fft.irfft(np.conj(alone.pgf(z)), size), 0.0, None)
+            rest = np.clip(scipy.fft.irfft(np.conj(alone.pgf(z)), size), 0.0, None)
             steps = np.concatenate([[0.0], np.cumsum(rest)])
             ends = np.clip(np.minimum(high, size) - numbers + 1, 0, size).astype(int)
             inside = steps[ends] - steps[np.clip(low - numbers, 0, size)]

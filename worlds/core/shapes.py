@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from worlds.core.distributions import Floats, check_levels
 from worlds.core.laws import check_finite
@@ -141,7 +141,7 @@ class Elicited:
         if not a < middle < b:
             msg = f"the median must lie between {low!r} and {high!r}; got {median!r}"
             raise QuestionError(msg)
-        z = float(special.ndtri((1 + prob) / 2))
+        z = float(scipy.special.ndtri((1 + prob) / 2))
         return cls(float(middle), float(middle - a) / z, float(b - middle) / z, logs)
 
     def mean(self) -> float:
@@ -152,7 +152,7 @@ class Elicited:
 
     def _moment(self, k: int) -> float:
         halves = [
-            np.exp((k * s) ** 2 / 2) * special.ndtr(sign * k * s)
+            np.exp((k * s) ** 2 / 2) * scipy.special.ndtr(sign * k * s)
             for s, sign in ((self.left, -1), (self.right, 1))
         ]
         return float(sum(halves))
@@ -171,11 +171,11 @@ class Elicited:
             with np.errstate(divide="ignore"):
                 values = np.log(np.maximum(values, 0.0))
         gap = values - self.median
-        return np.asarray(special.ndtr(gap / np.where(gap < 0, self.left, self.right)))
+        return np.asarray(scipy.special.ndtr(gap / np.where(gap < 0, self.left, self.right)))
 
     def quantile(self, p: ArrayLike) -> Floats:
         """Return the x with P(X <= x) = p."""
-        z = special.ndtri(check_levels(p))
+        z = scipy.special.ndtri(check_levels(p))
         values = self.median + z * np.where(z < 0, self.left, self.right)
         return np.asarray(np.exp(values) if self.positive else values)
 

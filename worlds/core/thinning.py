@@ -7,7 +7,7 @@ of T values takes T log(T)^2 steps and every number stays a probability.
 """
 
 import numpy as np
-from scipy import fft, special
+import scipy
 
 from worlds.core.distributions import Count, CountMixture, Floats, PmfTable, Point
 from worlds.core.path_total import PathTotal
@@ -96,14 +96,18 @@ def _product(rows: Floats, other: Floats) -> Floats:
             for shift in range(rows.shape[1]):
                 out[:, shift : shift + len(other)] += rows[:, shift : shift + 1] * other
         return out
-    size = fft.next_fast_len(length, real=True)
-    waves = fft.rfft(rows, size) * fft.rfft(other, size)
-    return np.maximum(fft.irfft(waves, size)[:, :length], 0.0)
+    size = scipy.fft.next_fast_len(length, real=True)
+    waves = scipy.fft.rfft(rows, size) * scipy.fft.rfft(other, size)
+    return np.maximum(scipy.fft.irfft(waves, size)[:, :length], 0.0)
 
 
 def binomial(n: int, share: float) -> Floats:
     """Return the probabilities of 0, ..., n successes."""
     k = np.arange(n + 1.0)
-    ways = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    logs = ways + special.xlogy(k, share) + special.xlog1py(n - k, -share)
+    ways = (
+        scipy.special.gammaln(n + 1)
+        - scipy.special.gammaln(k + 1)
+        - scipy.special.gammaln(n - k + 1)
+    )
+    logs = ways + scipy.special.xlogy(k, share) + scipy.special.xlog1py(n - k, -share)
     return np.asarray(np.exp(logs))

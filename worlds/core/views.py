@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
+import scipy
 
 from worlds.core.compound import SeriesSum, Severity
 from worlds.core.conditioned import Stated, Truncated
@@ -127,7 +127,7 @@ def continuous(law: Distribution) -> bool:
 @lru_cache(maxsize=64)
 def hermite(count: int) -> tuple[Floats, Floats]:
     """Return nodes and weights for the standard normal law."""
-    x, w = special.roots_hermitenorm(count)
+    x, w = scipy.special.roots_hermitenorm(count)
     return x, w / w.sum()
 
 
@@ -165,13 +165,13 @@ def nodes(law: Distribution, count: int) -> tuple[Floats, Floats] | None:
             return _triangle(low, mode, high, count)
         case Elicited():
             z, w = halves(2 * count)
-            return law.quantile(special.ndtr(z)), w
+            return law.quantile(scipy.special.ndtr(z)), w
         case Affine(base=base, scale=scale, shift=shift):
             found = nodes(base, count)
             return found and (scale * found[0] + shift, found[1])
         case _ if continuous(law):
             z, w = halves(4 * count)
-            return law.quantile(np.clip(special.ndtr(z), 1e-16, 1 - 1e-16)), w
+            return law.quantile(np.clip(scipy.special.ndtr(z), 1e-16, 1 - 1e-16)), w
         case _:
             return None
 

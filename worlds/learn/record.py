@@ -21,7 +21,7 @@ MEMORY_DAYS = 30.0
 """Age in days at which a forecast counts half for weights and recalibration."""
 CORRELATED = 2.0
 """Steps of one origin err together: they count as that many."""
-STRENGTH, ENOUGH = 15.0, 60.0
+STRENGTH, ENOUGH = 5.0, 40.0
 """Forecasts that the identity is worth in a recalibration, and how many there should be."""
 
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft
 
 from worlds.core.distributions import Complexes, Floats, PmfTable
 
@@ -161,9 +161,9 @@ def _pairwise(rows: Floats) -> Floats:
         if length <= 33:
             rows = _short(rows[::2], rows[1::2], length)
         else:
-            size = fft.next_fast_len(length, real=True)
-            waves = fft.rfft(rows, size)
-            rows = np.maximum(fft.irfft(waves[::2] * waves[1::2], size)[:, :length], 0.0)
+            size = scipy.fft.next_fast_len(length, real=True)
+            waves = scipy.fft.rfft(rows, size)
+            rows = np.maximum(scipy.fft.irfft(waves[::2] * waves[1::2], size)[:, :length], 0.0)
     return np.asarray(rows[0])
 
 
@@ -177,8 +177,8 @@ def _short(a: Floats, b: Floats, length: int) -> Floats:
 def _convolve(a: Floats, b: Floats) -> Floats:
     if min(len(a), len(b)) <= 32:
         return np.convolve(a, b)
-    size = fft.next_fast_len(len(a) + len(b) - 1, real=True)
-    joined = fft.irfft(fft.rfft(a, size) * fft.rfft(b, size), size)
+    size = scipy.fft.next_fast_len(len(a) + len(b) - 1, real=True)
+    joined = scipy.fft.irfft(scipy.fft.rfft(a, size) * scipy.fft.rfft(b, size), size)
     return np.asarray(np.maximum(joined[: len(a) + len(b) - 1], 0.0))
 
 
@@ -264,7 +264,7 @@ def _tables(
     logs, factors = _logs(groups, active, starts, terms, size)
     waves = np.zeros((len(active), size // 2 + 1), complex)
     waves[:, :terms] = np.exp(logs) * factors
-    probs = np.maximum(fft.irfft(np.conj(waves), size), 0.0)
+    probs = np.maximum(scipy.fft.irfft(np.conj(waves), size), 0.0)
     limits = active @ np.array([(g.least, g.most) for g in groups])
     errors = _errors(groups, active, means, variances)
     return [
@@ -311,7 +311,7 @@ def _logs(
     for index, group in enumerate(groups):
         on = active[:, index]
         if len(group.table) > 1 and on.any():
-            factors[on] *= np.conj(fft.rfft(wrapped(group.table, size)))[:terms]
+            factors[on] *= np.conj(scipy.fft.rfft(wrapped(group.table, size)))[:terms]
     return logs, factors
 
 

@@ -7,8 +7,8 @@ to scale along rays and within (d / 6371 km)^2 / 6 across them: 4e-5 at 100 km.
 """
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from worlds.core.distributions import Floats
 from worlds.membership.errors import GeometryError
@@ -91,7 +91,7 @@ def disc_probs(offset: Floats, radius: Floats) -> Floats:
     theta = np.multiply.outer((end - start) / 2, NODES) + ((end + start) / 2)[:, None]
     half = radius[:, None] * np.cos(theta)
     x = radius[:, None] * np.sin(theta) - offset[:, None]
-    density = np.exp(-0.5 * x * x) * special.erf(half / np.sqrt(2)) * half
+    density = np.exp(-0.5 * x * x) * scipy.special.erf(half / np.sqrt(2)) * half
     total = density @ WEIGHTS * (end - start) / np.sqrt(8 * np.pi)
     return np.asarray(np.where(high > low, np.clip(total, 0.0, 1.0), 0.0))
 
@@ -149,7 +149,7 @@ def _between(at: Floats | float, low: Floats | float, high: Floats | float, sd: 
     a, b = -below[near] / sd[near], above[near] / sd[near]
     upper = a > 0
     a, b = np.where(upper, -b, a), np.where(upper, -a, b)
-    probs[near] = special.ndtr(b) - special.ndtr(a)
+    probs[near] = scipy.special.ndtr(b) - scipy.special.ndtr(a)
     return probs
 
 
@@ -295,7 +295,7 @@ def _triangles(a: Floats, b: Floats) -> Floats:
     rows = close & (first < 8.5) & (second > -8.5)
     tall = h[rows]
     with np.errstate(over="ignore"):
-        owen = special.owens_t(tall, second[rows] / tall) - special.owens_t(
+        owen = scipy.special.owens_t(tall, second[rows] / tall) - scipy.special.owens_t(
             tall, first[rows] / tall
         )
     part[rows] -= owen

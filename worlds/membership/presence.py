@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from worlds.core.distributions import Floats
 from worlds.membership.errors import MembershipError
@@ -156,7 +156,7 @@ def fit_rates(passages: Passages, cells: int) -> Rates:
     if table is None:
         raise MembershipError("no passage is placed well enough to tell its cell")
     start = PRIOR[:, 0]
-    found = optimize.minimize(_badness, start, args=table, method="L-BFGS-B")
+    found = scipy.optimize.minimize(_badness, start, args=table, method="L-BFGS-B")
     if not (np.isfinite(found.x).all() and np.isfinite(found.fun)):
         msg = f"the search for rates did not end: {found.message}"
         raise MembershipError(msg)
@@ -164,9 +164,9 @@ def fit_rates(passages: Passages, cells: int) -> Rates:
 
 
 def _rates(x: Floats) -> Rates:
-    hit = float(special.expit(x[2]))
+    hit = float(scipy.special.expit(x[2]))
     appear, removed = np.exp(x[:2]).tolist()
-    return Rates(appear, removed, hit, float(special.expit(x[3])) * hit * 0.999)
+    return Rates(appear, removed, hit, float(scipy.special.expit(x[3])) * hit * 0.999)
 
 
 type Table = tuple[Floats, Floats, Floats, Floats]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from facts import ValueKindError, fact_value
 from facts.values import Box, Disc, OneOf, Range
@@ -116,7 +116,9 @@ def _normal_range(table: pa.Table, region: Range) -> Floats:
     low, high = (region.lo - mean) / scale, (region.hi - mean) / scale
     upper = low > 0
     low, high = np.where(upper, -high, low), np.where(upper, -low, high)
-    return np.where(sd > 0, special.ndtr(high) - special.ndtr(low), _exact_range(table, region))
+    return np.where(
+        sd > 0, scipy.special.ndtr(high) - scipy.special.ndtr(low), _exact_range(table, region)
+    )
 
 
 def _interval_range(table: pa.Table, region: Range) -> Floats:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import fft
 
 from worlds.core.distributions import (
     Complexes,
@@ -244,10 +244,10 @@ def _enumerated(things: Things, unsure: NDArray[np.bool_]) -> Distribution:
 
 
 def _on_lattice(things: Things, reach: int) -> PmfTable:
-    size = fft.next_fast_len(reach + 1, real=True)
+    size = scipy.fft.next_fast_len(reach + 1, real=True)
     t = 2 * np.pi / size * np.arange(size // 2 + 1)
     waves = np.exp(_log_transform(things, t))
-    probs = np.maximum(fft.irfft(np.conj(waves), size)[: reach + 1], 0.0)
+    probs = np.maximum(scipy.fft.irfft(np.conj(waves), size)[: reach + 1], 0.0)
     return PmfTable(0, probs / probs.sum(), error=1e-15 * len(probs) + 1e-14, method="lattice")
 
 
@@ -352,9 +352,9 @@ def _between_lattice(things: Things, cut: float) -> float:
     top = int(things.mean.max())
     if top > WORK / 8:
         return _roughness(things, things.moments()[1])
-    size = fft.next_fast_len(8 * top + 8, real=True)
+    size = scipy.fft.next_fast_len(8 * top + 8, real=True)
     weights = np.bincount(things.mean.astype(np.int64), things.probs * (1 - things.probs))
-    decay = weights.sum() - fft.rfft(weights, size).real
+    decay = weights.sum() - scipy.fft.rfft(weights, size).real
     t = 2 * np.pi / size * np.arange(1, size // 2 + 1)
     beyond = np.exp(-np.maximum(decay[1:], 0.0)) / (2 * np.sin(t / 2))
     return float(2 / size * beyond[t > cut].sum())

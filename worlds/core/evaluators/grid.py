@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import fft
 
 from worlds.core.distributions import Complexes, Distribution, Floats, check_levels
 from worlds.core.evaluators.expect import expect
@@ -252,12 +252,12 @@ def _lattice_sum(lists: Sequence[tuple[float, Atoms]]) -> Atoms | None:
     size = round(reach / step) + 1
     if np.abs(gaps / step - np.round(gaps / step)).max() > 1e-9 or size > MOST_ATOMS:
         return None
-    length = fft.next_fast_len(size, real=True)
+    length = scipy.fft.next_fast_len(size, real=True)
     transform = np.ones(length // 2 + 1, complex)
     for (c, law), start in zip(lists, starts, strict=True):
         index = np.round((c * law.values - start) / step).astype(int)
-        transform *= fft.rfft(np.bincount(index, law.probs, length))
-    probs = np.clip(fft.irfft(transform, length)[:size], 0.0, None)
+        transform *= scipy.fft.rfft(np.bincount(index, law.probs, length))
+    probs = np.clip(scipy.fft.irfft(transform, length)[:size], 0.0, None)
     return Atoms(sum(starts) + step * np.arange(size), probs / probs.sum())
 
 
@@ -302,7 +302,7 @@ class _Part:
         cells = np.abs(np.diff(self.law.cdf(edges)))
         masses = np.bincount(np.arange(first, last + 1) % size, cells, size)
         half = np.arange(size // 2 + 1) / size
-        return np.asarray(fft.rfft(masses / cells.sum()) / np.sinc(half))
+        return np.asarray(scipy.fft.rfft(masses / cells.sum()) / np.sinc(half))
 
 
 def _spread(values: Floats, probs: Floats, step: float, size: int) -> Complexes:
@@ -319,7 +319,7 @@ def _spread(values: Floats, probs: Floats, step: float, size: int) -> Complexes:
     masses = np.zeros(size)
     for offset, share in zip((-1, 0, 1, 2), shares, strict=True):
         masses += np.bincount((left + offset) % size, share * probs, size)
-    return np.asarray(fft.rfft(masses))
+    return np.asarray(scipy.fft.rfft(masses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +363,7 @@ def _inverted(parts: Sequence[_Part], low: float, high: float, size: int) -> _Ta
     for part in parts:
         spectrum *= part.transform(step, size)
     spectrum *= np.sinc(np.arange(size // 2 + 1) / size)
-    cells = np.roll(fft.irfft(spectrum, size), -(first % size))
+    cells = np.roll(scipy.fft.irfft(spectrum, size), -(first % size))
     values = np.concatenate([[0.0], np.cumsum(cells)])
     return _Table((first - 0.5) * step, step, np.clip(values, 0.0, 1.0), 1.0)
 

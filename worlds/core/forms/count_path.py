@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy import special
+import scipy
 
 from worlds.core.distributions import CountMixture, Floats
 from worlds.core.forms.base import Arrays, Meta, register
@@ -88,7 +88,7 @@ class CountPath:
         prior = 1 / (len(labels) + 1)
         mine = prior + (float(seen[labels.index(label)]) if label in labels else 0.0)
         rest = max(float(seen.sum()) + 1 - mine, 1e-9)
-        nodes = special.betaincinv(mine, rest, (levels + 1) / 2)
+        nodes = scipy.special.betaincinv(mine, rest, (levels + 1) / 2)
         mean, found = mine / (mine + rest), float(weights @ nodes)
         nodes = nodes * (mean / found) if found > 0 else np.full(SHARE_NODES, mean)
         return np.minimum(nodes, 1.0), weights

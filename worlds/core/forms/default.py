@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import numpy as np
-from scipy import special
+import scipy
 
 from worlds.core.distributions import Floats
 from worlds.core.forms.count_path import CountPath
@@ -69,5 +69,5 @@ def _fixed_point(goal: Floats, ends: Callable[[float, float], Floats]) -> tuple[
 
 def _scores(count: int) -> Floats:
     """Return equally likely normal scores with variance 1."""
-    scores: Floats = special.ndtri((np.arange(count) + 0.5) / count)
+    scores: Floats = scipy.special.ndtri((np.arange(count) + 0.5) / count)
     return scores / scores.std()

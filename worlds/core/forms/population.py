@@ -1,7 +1,7 @@
 """What the things of a population share and what each has of its own, as few nodes."""
 
 import numpy as np
-from scipy import special
+import scipy
 
 from worlds.core.compound import Severity
 from worlds.core.distributions import LARGEST, CountMixture, Floats
@@ -20,7 +20,7 @@ ORDER = 20150131
 
 def stratified(count: int) -> Floats:
     """Return `count` normal scores in a fixed shuffled order, independent of any draws."""
-    scores = special.ndtri((np.arange(count) + 0.5) / count)
+    scores = scipy.special.ndtri((np.arange(count) + 0.5) / count)
     return np.asarray(np.random.default_rng(ORDER).permutation(scores))
 
 
