@@ -84,7 +84,8 @@ def create_service(
         root / "exports",
     )
     predicted = PredictionLog(settings.prediction_log, now)
-    serving.on_fault = predicted.fault
+    metrics = Metrics(place.counts, place.row, place.rows)
+    serving.on_fault, predicted.on_drop = predicted.fault, partial(metrics.count, "unlogged")
     questions = Desk(settings.question_threads, settings.question_queue, settings.question_cache)
     return Service(
         settings=settings,
@@ -98,7 +99,7 @@ def create_service(
         place=place,
         recorder=_recorder(place),
         questions=_questions(place, settings),
-        metrics=Metrics(place.counts, place.row, place.rows),
+        metrics=metrics,
         gate=gate_of(settings, place),
         log=predicted,
         watch=WatchDesk(domain, desk, store, learner, now) if place.records else None,

@@ -80,6 +80,7 @@ class PredictionLog:
         self.logged = 0
         self.dropped = 0
         self.reason: str | None = None
+        self.on_drop: Callable[[int], None] = lambda _: None
         self._rate = rate
         self._now = now
         self._clock = clock
@@ -127,7 +128,7 @@ class PredictionLog:
         self._waiting.extend(fresh)
         while len(self._waiting) > WAITING:
             self._waiting.popleft()
-            self.dropped += 1
+            self._drop()
         if not self._waiting:
             return
         batch = [self._waiting[i] for i in range(min(len(self._waiting), MOST_AT_ONCE))]
@@ -167,6 +168,10 @@ class PredictionLog:
             self._tokens -= len(kept)
         self._fill()
 
+    def _drop(self) -> None:
+        self.dropped += 1
+        self.on_drop(1)
+
     def _fill(self) -> None:
         now = self._clock()
         gained = max(now - self._filled_at, 0.0) * self._rate
@@ -184,7 +189,7 @@ class PredictionLog:
             models = {model: sketch(said) for model, _, said in parts}
             pool = sketch(mix(parts))
         except Exception as error:  # noqa: BLE001 - a model's own distribution may raise anything
-            self.dropped += 1
+            self._drop()
             self.reason = f"a forecast could not be read: {error}"[:300]
             return None
         release = answerer.release

@@ -16,6 +16,7 @@ from api.processes.place import BY_RECORDER
 from api.routes.query import check_query
 from api.routes.replies import json_reply, read
 from api.routes.supervision import desk_of
+from api.security.audit import acted
 from api.service import Service
 from api.watch_desk import WatchDesk
 from api.watch_schemas import ExperimentRequest
@@ -42,6 +43,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         _check(declared, desk, service)
         await desk.record([experiment_event(declared, service.now(), "declared")])
         await asyncio.to_thread(service.serving.refresh)
+        await acted(service, request, "declare experiment", declared.name, declared.reason)
         return json_reply(declared.to_json())
 
     @get("/v1/experiments/{name:str}", name="experiment", opt=BY_RECORDER)
@@ -59,6 +61,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
             event = experiment_event(over, service.now(), "ended", results.to_json())
             await desk.record([event])
             await asyncio.to_thread(service.serving.refresh)
+            await acted(service, request, "end experiment", name, why)
         return json_reply(_whole(_found(desk, name), service))
 
     return [experiments, declare, experiment, end]

@@ -16,6 +16,7 @@ from api.errors import FactsDownError, MissingError, RequestError
 from api.processes.place import BY_RECORDER
 from api.routes.query import check_query, whole
 from api.routes.replies import json_reply, read
+from api.security.audit import acted
 from api.service import Service
 from api.watch_desk import WatchDesk
 from api.watch_schemas import OverrideRequest
@@ -64,6 +65,8 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
             events.append(_reinstated(desk, service, made, now))
         await desk.record(events)
         await asyncio.to_thread(service.serving.refresh)
+        done = f"{made.action} {quantity}/{model}"
+        await acted(service, request, "override", f"{done} {made.id}", made.reason)
         return json_reply(made.to_json())
 
     @get("/v1/overrides", name="overrides")
@@ -86,6 +89,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         reason = query.get("reason") or "it was taken back"
         await desk.record([ended(made, service.now(), reason[:2000], by[:100])])
         await asyncio.to_thread(service.serving.refresh)
+        await acted(service, request, "end override", override_id, reason)
         return json_reply(made.to_json())
 
     return [history, override, overrides, end_override]

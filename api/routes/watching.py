@@ -15,6 +15,7 @@ from api.metrics import Gauges, render
 from api.processes.status import read
 from api.routes.health import age, readiness
 from api.service import Service
+from worlds.watch.rules import Standing
 
 TEXT = "text/plain; version=1.0.0; charset=utf-8"
 BEAT = "retry: 2000"
@@ -107,6 +108,14 @@ def states(service: Service) -> Mapping[tuple[str, str], Mapping[str, Any]]:
         },
         ("health", "service"): {"status": ready["status"], "reasons": ready["reasons"]},
     }
+    for quantity, models in release.models.items() if release else ():
+        for model in models:
+            stands = served.board.models.get((quantity, model), Standing())
+            found["model", f"{quantity}/{model}"] = {
+                "state": stands.state,
+                "reason": stands.reason,
+                "snapshot": stands.snapshot,
+            }
     said = read(service.place.status) if service.place.status else None
     for part in said.parts if said else ():
         found["process", part.name] = {

@@ -26,7 +26,7 @@ QUICK_SECONDS = 0.1
 """Budget of one prediction of a user's own form. The event loop waits that long at most, once."""
 SLOW_SECONDS = 2.0
 """Budget of the count or the severity of a user's own form."""
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 """Seconds for which a model is left out after its first fault in a row, doubled after each."""
 
 
