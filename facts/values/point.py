@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,7 +16,13 @@ from facts.values.normal import normal_between
 EARTH_M = 6_371_008.8
 SIGMAS_95 = math.sqrt(-2 * math.log(0.05))
 SIGMAS_68 = math.sqrt(-2 * math.log(0.32))
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
+NODES = 64
+
+
+@cache
+def _rule() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return nodes and weights of Gauss-Legendre quadrature."""
+    return np.polynomial.legendre.leggauss(NODES)
 
 
 def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
@@ -37,12 +44,13 @@ def disc_prob(offset: float, radius: float) -> float:
     if hi <= lo:
         return 0.0
     start, end = math.asin(lo / radius), math.asin(hi / radius)
-    theta = (end - start) / 2 * NODES + (end + start) / 2
+    nodes, weights = _rule()
+    theta = (end - start) / 2 * nodes + (end + start) / 2
     x = radius * np.sin(theta)
     half = radius * np.cos(theta)
     across = np.array([math.erf(h / math.sqrt(2)) for h in half])
     density = np.exp(-0.5 * (x - offset) ** 2) / math.sqrt(2 * math.pi)
-    total = float(np.sum(WEIGHTS * density * across * half) * (end - start) / 2)
+    total = float(np.sum(weights * density * across * half) * (end - start) / 2)
     return min(1.0, max(0.0, total))
 
 

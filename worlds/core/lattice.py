@@ -26,7 +26,7 @@ from worlds.core.distributions import (
 LOW, HIGH = -6.0, 18.0
 REACH = 5.5
 """Standard deviations on either side of a log mean that the lattice covers (3.8e-8 beyond)."""
-GRID: Floats = np.unique(np.concatenate([np.arange(32), np.round(np.geomspace(32, 2e9, 380))]))
+GRID: Floats = np.array(sorted({*range(32), *np.round(np.geomspace(32, 2e9, 380)).tolist()}), float)
 _LOG_GRID: Floats = np.log1p(GRID)
 LARGEST_SIZE = 30.0
 STEPS = ((8.0, 0.1), (LARGEST_SIZE, 0.05))

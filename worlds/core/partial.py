@@ -9,6 +9,7 @@ the cdf can do over the range.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,8 +32,8 @@ DIRECT = 64
 """Whole-valued panels up to this width are summed term by term."""
 _TAILS = np.concatenate([10.0 ** np.arange(-12, -2), [0.003]])
 LEVELS = np.concatenate([_TAILS, np.linspace(0.01, 0.99, 50), 1 - _TAILS[::-1]])
-_FINE = np.polynomial.legendre.leggauss(12)
-_COARSE = np.polynomial.legendre.leggauss(7)
+FINE, COARSE = 12, 7
+"""Nodes of the rule that counts, and of the one that says how exact it is."""
 
 
 def expected_excess(distribution: Distribution, points: ArrayLike) -> tuple[Floats, Floats]:
@@ -143,8 +144,8 @@ def _panels(
     if not far.any():
         return result, 0.0
     smooth = _between_halves(survival) if whole else survival
-    fine = _rule(smooth, edges[:-1][far], widths[far], _FINE)
-    coarse = _rule(smooth, edges[:-1][far], widths[far], _COARSE)
+    fine = _rule(smooth, edges[:-1][far], widths[far], FINE)
+    coarse = _rule(smooth, edges[:-1][far], widths[far], COARSE)
     result[far] = fine
     if whole:
         at = survival(edges - 1) - survival(edges)
@@ -175,12 +176,17 @@ def _between_halves(survival: Callable[[Floats], Floats]) -> Callable[[Floats], 
     return joined
 
 
+@cache
+def _legendre(number: int) -> tuple[Floats, Floats]:
+    return np.polynomial.legendre.leggauss(number)
+
+
 def _rule(
     function: Callable[[Floats], Floats],
     starts: Floats,
     widths: Floats,
-    rule: tuple[Floats, Floats],
+    number: int,
 ) -> Floats:
-    nodes, weights = rule
+    nodes, weights = _legendre(number)
     x = starts[:, None] + widths[:, None] * (nodes + 1) / 2
     return np.asarray(function(x) @ weights * widths / 2)
