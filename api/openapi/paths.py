@@ -196,7 +196,41 @@ def _health() -> Json:
                 responses(200, status, 400),
             ),
         },
+        "/v1/events": {"get": _events()},
+        "/metrics": {"get": _metrics()},
     }
+
+
+def _events() -> Json:
+    found = operation(
+        "events",
+        "health",
+        "Listen to what changes. Server-sent events: releases, health, processes, models. After "
+        "Last-Event-ID what was missed comes first; an event may come twice, none is left out.",
+        responses(200, TEXT, 503),
+        parameters=[
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "required": False,
+                "schema": TEXT,
+                "description": "Id of the last event that was seen",
+            }
+        ],
+    )
+    found["responses"]["200"]["content"] = {"text/event-stream": {"schema": TEXT}}
+    return found
+
+
+def _metrics() -> Json:
+    found = operation(
+        "metrics",
+        "health",
+        "Counts and times. Of all processes together, in the text format of Prometheus.",
+        responses(200, TEXT, 400),
+    )
+    found["responses"]["200"]["content"] = {"text/plain": {"schema": TEXT}}
+    return found
 
 
 def _pages() -> Json:
