@@ -28,6 +28,7 @@ def readiness(service: Service) -> dict[str, Any]:
     wrong = [
         *([f"models: {degraded}"] if degraded else []),
         *([f"decisions about models: {unread}; those before hold"] if unread else []),
+        *([f"keys: {service.gate.trouble}"] if service.gate.trouble else []),
         *wrong,
         *others(service),
     ]
