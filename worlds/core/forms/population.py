@@ -121,9 +121,9 @@ def binned(grid: Floats, cumulative: Floats) -> CountMixture:
     bins = np.searchsorted(BIN_EDGES, np.cumsum(mass) - mass / 2)
     count = len(BIN_EDGES) + 1
     weight = np.bincount(bins, mass, count)
-    kept = weight > 0
-    mean = np.bincount(bins, mass * middle, count)[kept] / weight[kept]
-    second = np.bincount(bins, mass * (middle**2 + inside), count)[kept] / weight[kept]
+    share = np.where(weight > 0, weight, 1.0)  # an empty bin stays, so that all tables are alike
+    mean = np.bincount(bins, mass * middle, count) / share
+    second = np.bincount(bins, mass * (middle**2 + inside), count) / share
     excess = second - mean**2 - mean
     sizes = np.where(excess > 0, mean**2 / np.where(excess > 0, excess, 1.0), MOST_SIZE)
-    return CountMixture.of(mean, np.clip(sizes, 1e-3, MOST_SIZE), weight[kept] / weight.sum())
+    return CountMixture.of(mean, np.clip(sizes, 1e-3, MOST_SIZE), weight / weight.sum())
