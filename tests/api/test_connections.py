@@ -71,6 +71,7 @@ def seconds_until_closed(peer: socket.socket) -> tuple[float, bytes]:
     return time.monotonic() - began, found
 
 
+@pytest.mark.slowish
 @pytest.mark.parametrize("sent", [b"", b"GET /health/live HT", HEAD], ids=["none", "line", "head"])
 def test_a_request_that_never_comes_is_not_waited_for(address: str, sent: bytes) -> None:
     with connect(address) as peer:
@@ -81,6 +82,7 @@ def test_a_request_that_never_comes_is_not_waited_for(address: str, sent: bytes)
     works(address)
 
 
+@pytest.mark.slowish
 def test_bytes_now_and_then_do_not_help(address: str) -> None:
     with connect(address) as peer:
         began = time.monotonic()
@@ -91,6 +93,7 @@ def test_bytes_now_and_then_do_not_help(address: str) -> None:
         assert time.monotonic() - began < PATIENCE + 3
 
 
+@pytest.mark.slowish
 @pytest.mark.parametrize("path", [PREDICT, "/v1/questions/likes_next_hour", "/v1/facts"])
 def test_a_body_that_never_ends_gets_a_problem(
     address: str, path: str, caplog: pytest.LogCaptureFixture
@@ -107,6 +110,7 @@ def test_a_body_that_never_ends_gets_a_problem(
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR], caplog.text
 
 
+@pytest.mark.slowish
 def test_an_answer_nobody_takes_is_given_up(address: str) -> None:
     many = b"".join([b"GET /static/rapidoc-min.js HTTP/1.1\r\nhost: localhost\r\n\r\n"] * 40)
     with connect(address) as peer:
@@ -118,6 +122,7 @@ def test_an_answer_nobody_takes_is_given_up(address: str) -> None:
     works(address)
 
 
+@pytest.mark.slowish
 def test_a_connection_that_does_its_part_stays(address: str) -> None:
     with httpx.Client(base_url=address) as client:
         for _ in range(8):
