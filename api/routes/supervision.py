@@ -64,8 +64,6 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         if made.action == "reinstate":
             events.append(_reinstated(desk, service, made, now))
         await desk.record(events)
-        what = f"{quantity}/{model}: {made.action} until {wanted.until}, signed {made.by}"
-        await acted(service, request, "override", what, made.reason)
         await asyncio.to_thread(service.serving.refresh)
         done = f"{made.action} {quantity}/{model}"
         await acted(service, request, "override", f"{done} {made.id}", made.reason)
@@ -90,7 +88,6 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         by = query.get("by") or "somebody"
         reason = query.get("reason") or "it was taken back"
         await desk.record([ended(made, service.now(), reason[:2000], by[:100])])
-        await acted(service, request, "end override", override_id, reason)
         await asyncio.to_thread(service.serving.refresh)
         await acted(service, request, "end override", override_id, reason)
         return json_reply(made.to_json())
