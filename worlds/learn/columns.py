@@ -4,7 +4,7 @@ For data that never was a fact: a data frame, columns of a file, lists. Text bec
 lists of words become tags, all else numbers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ APART = np.timedelta64(1, "ms")
 class Columns(Protocol):
     """What has columns by name: a data frame, or a mapping of names to sequences."""
 
-    def __iter__(self) -> Iterable[str]:
+    def __iter__(self) -> Iterator[str]:
         """Yield the names."""
         ...
 
