@@ -3,6 +3,9 @@
 Every half second what was recorded since is read, what follows is recorded as facts and read
 back, and `standing.json` is written beside the snapshots if it changed: every process that
 answers finds it there. Without the fact file everything stays as it was decided last.
+
+After a start what was decided holds at once; the evidence behind it is read again page by page,
+and nothing new is decided by rule until all of it is there.
 """
 
 import asyncio
@@ -27,6 +30,8 @@ from worlds.watch.standing import EMPTY, Board
 from worlds.watch.watch import RELEARN, STANDING, Watch
 
 EVERY = 0.5
+PAGES = 1
+"""Pages of facts read in one look: after a start decisions of people do not wait for them all."""
 KEPT = 256
 
 log = logging.getLogger("api")
@@ -60,6 +65,7 @@ class WatchDesk:
     ) -> None:
         self.reason: str | None = None
         self.watch = Watch(domain.label, domain.label_ripens, rules or Rules())
+        self.decisions = Watch(domain.label, domain.label_ripens, decisions=True)
         self._domain = domain
         self._facts = facts
         self._store = store
@@ -132,16 +138,21 @@ class WatchDesk:
         if self._facts.reason is not None:
             raise FactsError(self._facts.reason)
         reader, now = self._read_from(), self._now()
-        self.watch.read(reader, now)
+        self.decisions.read(reader, now)
+        if self.watch.read(reader, now, PAGES):
+            events = self._due(reader, now)
+            if events:
+                self._facts.store.record(events)
+                self.watch.read(reader, now, PAGES)
+                self.decisions.read(reader, now)
+        self._publish(self.decisions.board())
+
+    def _due(self, reader: Reader, now: datetime) -> list[Event]:
+        """Return what is to be recorded now, all evidence read."""
         release = self._in_force()
-        snapshots = self._snapshots(release)
-        events = self.watch.decide(snapshots, now)
+        events = self.watch.decide(self._snapshots(release), now)
         events += self._asked(events, now)
-        events += self._periods.events(reader, release, now)
-        if events:
-            self._facts.store.record(events)
-            self.watch.read(reader, now)
-        self._publish(self.watch.board())
+        return [*events, *self._periods.events(reader, release, now)]
 
     def _publish(self, board: Board) -> None:
         """Write what was decided, where it is not what lies there."""
@@ -155,7 +166,9 @@ class WatchDesk:
             return
         if there is not None or board != EMPTY:
             standing.write(self._store.root, board)
-        self._published, self._signature = board, standing.signature(self._store.root)
+        self._signature = standing.signature(self._store.root)
+        # somebody else may have written in between: then it is not ours that lies there
+        self._published = board if _found(self._store) == board else None
 
     def _read_from(self) -> Reader:
         store = self._facts.store
@@ -212,6 +225,7 @@ class WatchDesk:
         join = self.watch.join
         return {
             "reason": self.reason,
+            "caught_up": self.watch.caught_up,
             "forecasts": self.watch.forecasts,
             "waiting": len(join.waiting),
             "met": join.met,

@@ -32,7 +32,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     @get("/v1/experiments", name="experiments", opt=BY_RECORDER)
     async def experiments() -> ASGIResponse:
         desk = await desk_of(service)
-        found = [_short(one, service) for one in desk.watch.experiments.values()]
+        found = [_short(one, service) for one in desk.decisions.experiments.values()]
         return json_reply({"experiments": found})
 
     @post("/v1/experiments", name="declare_experiment", status_code=200, opt=BY_RECORDER)
@@ -119,7 +119,7 @@ def _check(declared: Experiment, desk: WatchDesk, service: Service) -> None:
         for name, weight in (arm.weights or {}).items()
         if weight > 0 and name not in there
     ]
-    running = [one.of for one in desk.watch.experiments.values() if one.of.runs(service.now())]
+    running = [one.of for one in desk.decisions.experiments.values() if one.of.runs(service.now())]
     if any(one.name == declared.name for one in running):
         wrong.append(("name", f"an experiment {declared.name!r} runs already; end it first"))
     shown = [one.name for one in running if one.mode == "live"]
@@ -130,7 +130,7 @@ def _check(declared: Experiment, desk: WatchDesk, service: Service) -> None:
 
 
 def _found(desk: WatchDesk, name: str) -> Results:
-    found = desk.watch.experiments.get(name)
+    found = desk.watch.experiments.get(name) or desk.decisions.experiments.get(name)
     if found is None:
         raise MissingError(f"no experiment {name!r}; see GET /v1/experiments")
     return found

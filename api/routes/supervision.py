@@ -82,7 +82,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     ) -> ASGIResponse:
         query = check_query(request, ("by", "reason"))
         desk = await desk_of(service)
-        made = desk.watch.overrides.get(override_id)
+        made = desk.decisions.overrides.get(override_id)
         if made is None:
             raise MissingError(f"no override {override_id!r} is in force; see GET /v1/overrides")
         by = query.get("by") or "somebody"
@@ -130,7 +130,7 @@ def story(service: Service, desk: WatchDesk, name: tuple[str, str], limit: int) 
     quantity, model = name
     release = service.serving.current.answerer.release
     loaded = service.serving.current.answerer.models.get(quantity, {}).get(model)
-    stands = desk.watch.models.get(name, Standing())
+    stands = desk.decisions.models.get(name, Standing())
     page = desk.watch.book.pages.get(name)
     snapshot = release.models.get(quantity, {}).get(model) if release is not None else None
     with service.facts.store.reader() as reader:
@@ -166,7 +166,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
 
 def _reinstated(desk: WatchDesk, service: Service, made: Override, now: datetime) -> Any:
     name = (made.quantity, made.model)
-    before = desk.watch.models.get(name, Standing())
+    before = desk.decisions.models.get(name, Standing())
     if before.state not in (QUARANTINED, RETIRED):
         wrong = f"{made.quantity}/{made.model} is {before.state or LIVE}"
         raise RequestError("nothing to reinstate", [("action", wrong)])

@@ -140,7 +140,10 @@ def test_a_guardrail_stops_an_arm_for_everybody(var: Path) -> None:
         assert "missed is worse than that of right" in said["stopped"]["wrong"]
         assert said["state"] == "ended"
         assert "guardrails" in said["ended"]
-        assert "experiment" not in predict(client, ["1"])["predictions"][0]
+        shown = wait(
+            lambda: predict(client, ["1"])["predictions"][0], lambda one: "experiment" not in one
+        )
+        assert "experiment" not in shown
 
 
 def test_in_the_shadow_nothing_is_shown_and_both_are_judged(var: Path) -> None:

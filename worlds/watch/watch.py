@@ -35,8 +35,10 @@ OUTCOME = "watch.outcome"
 RELEARN = "watch.relearn"
 PERIOD = "period:"
 """How the entity of a forecast of counts begins."""
-OURS = (FORECAST, FAULTS, STANDING, OVERRIDE, OVERRIDE_ENDED, EXPERIMENT, OUTCOME, RELEARN)
-PAGE = 20_000
+DECISIONS = (STANDING, OVERRIDE, OVERRIDE_ENDED, EXPERIMENT)
+OURS = (*DECISIONS, FORECAST, FAULTS, OUTCOME, RELEARN)
+PAGE = 5_000
+MOST_PAGES = 1_000_000
 MOST_FAULTS = 100
 ENDED = 50
 """Experiments that ended whose results are still told."""
@@ -66,12 +68,16 @@ class Watch:
         When models are moved.
     clock
         Monotone seconds.
+    decisions
+        Whether only decisions are read: what holds is known at once then, without the evidence.
     """
 
     label: str
     ripens: timedelta
     rules: Rules = field(default_factory=Rules)
     clock: Callable[[], float] = time.monotonic
+    decisions: bool = False
+    caught_up: bool = False
     seq: int = -1
     models: dict[Name, Standing] = field(default_factory=dict)
     overrides: dict[str, Override] = field(default_factory=dict)
@@ -89,21 +95,34 @@ class Watch:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def read(self, reader: Reader, now: datetime) -> int:
-        """Read what was recorded since the last time; return how many facts. Blocking."""
+    def read(self, reader: Reader, now: datetime, pages: int = MOST_PAGES) -> bool:
+        """Read what was recorded since the last time; return whether that was all. Blocking.
+
+        Parameters
+        ----------
+        reader
+            Where the facts are.
+        now
+            The time.
+        pages
+            At most so many pages of facts.
+        """
         if self.seq < 0:
-            first = reader.page(0, 1, attribute=list(OURS))
-            if first.num_rows == 0:
-                return 0  # labels of before the first forecast are nobody's outcome
-            self.seq = int(first["seq"][0].as_py()) - 1
-        read = 0
-        while True:
-            page = reader.page(self.seq, PAGE, attribute=[self.label, *OURS])
-            if page.num_rows == 0:
-                return read
-            read += page.num_rows
-            self.seq = int(page["seq"][-1].as_py())
-            self.fold(_of_interest(page, self.label, self.join.waiting), now)
+            self.seq = _begin(reader)
+        wanted = [*([] if self.decisions else [self.label]), *self._attributes]
+        for _ in range(pages):
+            page = reader.page(self.seq, PAGE, attribute=wanted)
+            if page.num_rows > 0:
+                self.seq = int(page["seq"][-1].as_py())
+                self.fold(_of_interest(page, self.label, self.join.waiting), now)
+            if page.num_rows < PAGE:
+                self.caught_up = True
+                return True
+        return False
+
+    @property
+    def _attributes(self) -> tuple[str, ...]:
+        return DECISIONS if self.decisions else OURS
 
     def fold(self, rows: Iterable[Row], now: datetime) -> None:
         """Take facts, in the order in which they were recorded."""
@@ -248,7 +267,7 @@ class Watch:
             "by": by,
             "evidence": page.to_json() if page else None,
         }
-        key = f"standing/{name[0]}/{name[1]}/{to.state}/{self.seq}"
+        key = f"standing/{name[0]}/{name[1]}/{to.state}/{now.isoformat()}"
         return model_event(key, *name, STANDING, Exact(to.state), now, extra)
 
     def _stopped(self, results: Results, now: datetime) -> list[Event]:
@@ -264,7 +283,7 @@ class Watch:
             changed = replace(changed, ended="its time was over")
         if changed == experiment:
             return []
-        return [experiment_event(changed, now, f"change/{self.seq}", results.to_json())]
+        return [experiment_event(changed, now, f"change/{now.isoformat()}", results.to_json())]
 
     def board(self) -> Board:
         """Return what everybody who answers must know."""
@@ -315,6 +334,16 @@ def experiment_event(
         now,
         extra={"experiment": declared.to_json(), "results": results},
     )
+
+
+def _begin(reader: Reader) -> int:
+    """Return the number of the fact before the first of ours, or of the last if there is none.
+
+    Labels of before the first forecast are nobody's outcome: a long log is not read for them.
+    """
+    last = reader.sql("SELECT coalesce(max(seq), 0) AS last FROM facts")["last"][0].as_py()
+    first = reader.page(0, 1, attribute=list(OURS))
+    return int(first["seq"][0].as_py()) - 1 if first.num_rows else int(last)
 
 
 def _of_interest(page: Any, label: str, waiting: Mapping[str, Any]) -> Iterable[Row]:

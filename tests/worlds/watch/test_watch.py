@@ -228,3 +228,35 @@ def test_the_last_forecast_of_an_entity_counts() -> None:
     there = join.outcome("post:1", RIPE + timedelta(hours=1))
     assert there is not None
     assert (there.first.at, there.last.at) == (NOW, NOW + timedelta(hours=1))
+
+
+def test_decisions_are_known_before_the_evidence_is_read(store: Store) -> None:
+    rng, watch = np.random.default_rng(2), watching()
+    look(watch, store, list(served(rng, {"historical": 3.0, "learned": 5.5}, 3.0, range(150))))
+    early = Watch("likes", RIPENS, clock=Clock(), decisions=True)
+    with store.reader() as reader:
+        assert early.read(reader, RIPE)
+    assert early.board() == watch.board()
+    assert early.board().state(*NAME) == "quarantined"
+    assert early.forecasts == 0
+
+
+def test_a_long_log_is_read_page_by_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worlds.watch.watch.PAGE", 50)
+    rng, watch = np.random.default_rng(2), watching()
+    store.record(list(served(rng, {"historical": 3.0}, 3.0, range(100))))
+    with store.reader() as reader:
+        looks = 1
+        while not watch.read(reader, RIPE, 1):
+            looks += 1
+    assert looks == 5
+    assert watch.join.met == 100
+
+
+def test_labels_from_before_the_first_forecast_are_not_read(store: Store) -> None:
+    store.record([label(k, 3.0) for k in range(30)])
+    watch = watching()
+    look(watch, store)
+    assert watch.seq == 30
+    look(watch, store, [forecast(1, {"learned": 3.0}).event(), label(100, 3.0)])
+    assert (watch.forecasts, watch.join.met) == (1, 0)
