@@ -22,6 +22,7 @@ from worlds.core.evaluators.effort import Effort
 from worlds.core.forms import CountForm
 from worlds.core.joint import DRAWS, Joint, error_of_draws, in_groups
 from worlds.core.outcome import Outcome
+from worlds.core.pooling import pooled
 from worlds.core.questions import Amount, Assumptions, Comparison, Expression, Question, SumOver
 from worlds.core.thinning import thin
 from worlds.errors import QuestionError, UnknownNameError
@@ -41,7 +42,7 @@ type Options = Mapping[str, Belief]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What one group brings, and its expected share of all things."""
+    """What one group brings over all models, and its expected share of all things."""
 
     label: str
     share: float
@@ -168,7 +169,8 @@ def split(answerer: "Answerer", wanted: Splitting, by: str) -> Groups:
             for name in formula.names()
         }
         mine_of_it = effort.share(len(labels) - len(rows)) if effort else None
-        outcome = evaluate(wanted.question, table, effort=mine_of_it)
+        whole_of_it = pooled(formula, table)
+        outcome = evaluate(wanted.question, whole_of_it, effort=mine_of_it)
         rows.append(Group(label, _expected_share(answerer, category, label), outcome))
         tables.append(table)
     joint = _joint(answerer, wanted.question, whole, tables, (category, labels))

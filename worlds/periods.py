@@ -21,6 +21,7 @@ from worlds.core.engine import Belief, assumed, evaluate
 from worlds.core.joint import DRAWS, Joint, empirical, in_periods
 from worlds.core.outcome import Outcome
 from worlds.core.path_total import PathTotal
+from worlds.core.pooling import pooled
 from worlds.core.questions import Amount, Assumptions, Expression, SumOver
 from worlds.errors import QuestionError
 from worlds.groups import Options, Splitting
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from worlds.ask import Answerer
 
 LEVELS = (0.9,)
+TOLERANCE = 1e-4
+"""Error of cumulative probabilities of a single period: there are many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,40 +116,23 @@ def periods(answerer: "Answerer", wanted: Splitting) -> Periods | str:
         return "conditions that are formulas speak of the total: the periods are not split"
     effort = wanted.effort()
     try:
-        paths = _paths(answerer, wanted)
+        beliefs = answerer.beliefs(wanted.question, wanted.assume.where, wanted.over)
+        after = assumed(formula.names(), beliefs, wanted.assume)
+        count = answerer.domain.quantity("count").name
+        always = pooled(formula, {name: one for name, one in after.items() if name != count})
         rows = []
         for step in range(wanted.over):
-            beliefs = _beliefs(answerer, wanted, paths, step)
+            now = dict(always)
+            if count in after:
+                one = _one(count, after[count], beliefs[count], wanted.assume, step)
+                now |= pooled(formula, {count: one})
             mine = effort.share(wanted.over - step) if effort else None
-            outcome = evaluate(wanted.question, beliefs, effort=mine)
+            outcome = evaluate(wanted.question, now, tolerance=TOLERANCE, effort=mine)
             start = answerer.start + step * answerer.domain.step
             rows.append(Period(start, start + answerer.domain.step, outcome))
     except QuestionError as error:
         return f"the periods are not split: {error}"
     return Periods(tuple(rows), wanted, _joint(answerer, wanted))
-
-
-def _paths(answerer: "Answerer", wanted: Splitting) -> dict[str, Belief]:
-    """Return the count of every model over all periods, before any condition."""
-    count = answerer.domain.quantity("count").name
-    if count not in wanted.question.formula.names():
-        return {}
-    beliefs = answerer.beliefs(wanted.question, wanted.assume.where, wanted.over)
-    return dict(beliefs[count])
-
-
-def _beliefs(
-    answerer: "Answerer", wanted: Splitting, paths: Mapping[str, Belief], step: int
-) -> dict[str, Options]:
-    """Return what is believed of one period."""
-    count = answerer.domain.quantity("count").name
-    names = wanted.question.formula.names()
-    beliefs = answerer.beliefs(wanted.question, wanted.assume.where, wanted.over)
-    found: dict[str, Options] = {}
-    for name in names:
-        after = assumed([name], beliefs, wanted.assume)[name]
-        found[name] = _one(name, after, paths, wanted.assume, step) if name == count else after
-    return found
 
 
 def _one(

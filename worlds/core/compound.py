@@ -44,6 +44,10 @@ _EXPONENTS: Floats = np.geomspace(1e-3, 30.0, 48)
 _UNIT: Floats = np.arange(64) / 64
 _LINE: Floats = np.arange(192) / 192
 _FEW: Floats = np.linspace(0.0, 1.0, 32)
+MANY = 4
+"""Components from which on a count may be cheaper as a table."""
+WORTH = 100
+"""Terms of a polynomial that cost as much as one component."""
 LOOSE = 5e-5
 """Tolerances from here on are tried with the fewest terms first."""
 TERMS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -263,12 +267,38 @@ def compound(count: Count, severity: Severity, tolerance: float = 1e-5) -> Distr
     moments = compound_moments(count, severity)
     if moments[0] == 0:
         return Point(0.0)
+    count = shortened(count)
     upper = upper_end(count, severity, moments)
+    own = float(getattr(count, "error", 0.0))
     if upper <= EXACT_RANGE:
-        return _invert_fft(partial(_rest, count, severity, 0.0, 0.0), upper)
+        table = _invert_fft(partial(_rest, count, severity, 0.0, 0.0), upper)
+        return replace(table, error=table.error + own)
     start = _start(count, severity, upper, moments)
     rest = partial(_rest, count, severity, start.atom, start.single)
-    return _invert_cos(rest, start, tolerance)
+    series = _invert_cos(rest, start, tolerance)
+    return replace(series, error=series.error + own)
+
+
+def shortened(count: Count) -> Count:
+    """Return a count of many components as a table, where that is less work.
+
+    A polynomial costs less a term than a power, and few things have few terms: a count that was
+    thinned by an uncertain share has hundreds of components and a handful of things.
+    """
+    means = getattr(count, "means", None)
+    if means is None or np.size(means) < MANY:
+        return count
+    spread = float(np.sqrt(count.var()))
+    if count.mean() + 12 * spread > WORTH * np.size(means):
+        return count
+    one = Severity(np.ones(1), (Point(1.0),))
+    upper = upper_end(count, one, (count.mean(), count.var()))
+    if upper > WORTH * np.size(means):
+        return count
+    table = getattr(count, "table", None)
+    if isinstance(table, PmfTable):
+        return table
+    return _invert_fft(lambda frequency: count.pgf(np.exp(1j * frequency)), upper)
 
 
 def _start(

@@ -15,6 +15,8 @@ type Complexes = NDArray[np.complex128]
 
 SECTIONS = 32
 """Parts into which the search for a few quantiles cuts its range at every step."""
+BLOCK = 1 << 18
+"""Numbers that are held at once when a polynomial is evaluated."""
 LARGEST = 1e12
 """Means and values beyond this are refused: no count in any domain comes near."""
 
@@ -264,12 +266,9 @@ class PmfTable:
         return self.start + rng.choice(len(self.probs), size=size, p=self.probs).astype(float)
 
     def pgf(self, z: ArrayLike) -> Complexes:
-        """Return the generating function by Horner's rule."""
-        x = np.asarray(z, complex)
-        total = np.zeros_like(x)
-        for prob in self.probs[::-1]:
-            total = total * x + prob
-        return np.asarray(total * x**self.start, complex)
+        """Return the generating function: a polynomial."""
+        x = np.asarray(z)
+        return np.asarray(polynomial(self.probs, x) * x**self.start)
 
     def scaled(self, factor: float) -> "PmfTable":
         """Refuse: a table has no intensity to scale."""
@@ -374,6 +373,41 @@ class Mixture:
             mine = part == index
             draws[mine] = distribution.sample(rng, int(mine.sum()))
         return draws
+
+
+def polynomial(coefficients: Floats, x: ArrayLike) -> Complexes:
+    """Return a polynomial at many points, array like x.
+
+    In blocks: the powers up to the root of the degree are made once, one matrix product gives all
+    blocks, and Horner's rule joins them (Paterson & Stockmeyer 1973, doi:10.1137/0202007).
+
+    Parameters
+    ----------
+    coefficients
+        Of the powers 0, 1, ... of x.
+    x
+        Points, complex or real.
+    """
+    points = np.asarray(x)
+    flat = points.ravel().astype(complex if np.iscomplexobj(points) else float)
+    width = int(np.ceil(np.sqrt(len(coefficients))))
+    rows = -(-len(coefficients) // width)
+    padded = np.zeros(rows * width)
+    padded[: len(coefficients)] = coefficients
+    blocks = padded.reshape(rows, width).astype(flat.dtype)
+    found = np.empty_like(flat)
+    step = max(BLOCK // (width + rows), 1)
+    for start in range(0, len(flat), step):
+        part = flat[start : start + step]
+        powers = np.ones((width + 1, len(part)), flat.dtype)
+        for k in range(1, width + 1):
+            np.multiply(powers[k - 1], part, out=powers[k])
+        values = blocks @ powers[:width]
+        total = values[-1]
+        for row in values[-2::-1]:
+            total = total * powers[width] + row
+        found[start : start + step] = total
+    return found.reshape(points.shape)
 
 
 def negative_binomial_pgf(gap: ArrayLike, means: Floats, sizes: Floats) -> Complexes:

@@ -14,7 +14,13 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from worlds.core.distributions import Complexes, CountMixture, Floats, PmfTable
+from worlds.core.distributions import (
+    Complexes,
+    CountMixture,
+    Floats,
+    PmfTable,
+    negative_binomial_pgf,
+)
 from worlds.core.formula.ranges import Range
 from worlds.errors import ImpossibleError, QuestionError
 
@@ -79,7 +85,7 @@ class PathTotal:
         for means, sizes in zip(self.means, self.sizes, strict=True):
             finite = np.isfinite(sizes)
             shape = np.where(finite, sizes, 1.0)
-            negbin = np.exp(-shape * np.log1p(gap * (means / shape)))
+            negbin = negative_binomial_pgf(gap, means, shape)
             product *= (
                 np.where(finite, negbin, np.exp(-gap * means)) if not finite.all() else negbin
             )

@@ -38,7 +38,7 @@ def thin(count: Count, shares: Floats, weights: Floats) -> Count:
     """
     if isinstance(count, CountMixture | PathTotal):
         return count.spread(shares, weights)
-    table = _table(count)
+    table = as_table(count)
     total = sum(
         (w * _taken(table.probs, table.start, f) for f, w in zip(shares, weights, strict=True)),
         np.zeros(table.start + len(table.probs)),
@@ -46,7 +46,14 @@ def thin(count: Count, shares: Floats, weights: Floats) -> Count:
     return PmfTable(0, total / total.sum(), table.error + TAIL, "thinned table")
 
 
-def _table(count: Count) -> PmfTable:
+def as_table(count: Count) -> PmfTable:
+    """Return the probabilities of every number of things.
+
+    Raises
+    ------
+    QuestionError
+        If there are too many, or the number is not whole.
+    """
     if isinstance(count, PmfTable):
         found = count
     elif isinstance(count, Point):
