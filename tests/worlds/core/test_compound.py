@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from worlds.core.compound import SeriesSum, Severity, compound, upper_end
-from worlds.core.distributions import Count, CountMixture, Mixture, PmfTable, Point
+from worlds.core.compound import SeriesSum, Severity, compound, shortened, upper_end
+from worlds.core.distributions import Count, CountMixture, Mixture, PmfTable, Point, polynomial
 from worlds.errors import QuestionError
 
 
@@ -145,3 +145,27 @@ def test_draws_follow_the_series(rng: np.random.Generator) -> None:
     for k in (0.0, 2000.0, 30_000.0):
         p = float(found.cdf(k))
         assert abs((draws <= k).mean() - p) < 4 * np.sqrt(p * (1 - p) / n)
+
+
+def test_many_components_and_few_things_become_a_table(rng: np.random.Generator) -> None:
+    shares = rng.beta(1, 20, 16)
+    wide = CountMixture.of(20.0 * rng.uniform(0.5, 2, 20), 4.0).spread(shares, np.full(16, 1 / 16))
+    one = Severity(np.full(2, 0.5), (CountMixture.of(9.0, 1.2), CountMixture.of(14.0, 1.2)))
+    short = shortened(wide)
+    assert isinstance(short, PmfTable)
+    assert np.allclose(short.pmf(np.arange(80)), wide.pmf(np.arange(80)), atol=1e-11)
+    found = compound(wide, one)
+    z = np.exp(2j * np.pi * np.arange(4096) / 4096)
+    exact = np.fft.ifft(np.conj(sum(0.5 * wide.pgf(part.pgf(z)) for part in one.parts))).real
+    k = np.array([0, 3, 10, 40, 90])
+    assert np.abs(found.cdf(k) - np.cumsum(exact)[k]).max() < 1e-8
+    huge = CountMixture.of(np.linspace(5e5, 6e5, 20), 400.0)
+    assert shortened(huge) is huge
+
+
+@pytest.mark.parametrize("degree", [1, 2, 5, 50, 700])
+def test_polynomials_in_blocks_are_polynomials(degree: int, rng: np.random.Generator) -> None:
+    coefficients = rng.dirichlet(np.ones(degree))
+    z = np.exp(1j * rng.uniform(0, 6, (3, 7))) * rng.uniform(0, 1, (3, 7))
+    assert np.allclose(polynomial(coefficients, z), np.polyval(coefficients[::-1], z), atol=1e-14)
+    assert polynomial(coefficients, 1.0) == pytest.approx(1)
