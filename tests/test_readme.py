@@ -33,6 +33,7 @@ MADE_ELSEWHERE = (
     "make test-slow",
 )
 """Run by hand and by the continuous integration: they would run these tests again."""
+SERVES = ".venv/bin/worlds serve"
 NEEDS_DATA = ("make run DATA=posts.csv", ".venv/bin/worlds import posts.csv")
 """A table of the reader's: importing is tested in tests/facts and tests/api."""
 
@@ -102,7 +103,9 @@ def test_every_command_is_known_to_this_test() -> None:
 
 def asked() -> list[str]:
     return [
-        c for c in COMMANDS if c.startswith(".venv/bin/worlds ") and not c.startswith(NEEDS_DATA)
+        c
+        for c in COMMANDS
+        if c.startswith(".venv/bin/worlds ") and not c.startswith((*NEEDS_DATA, SERVES))
     ]
 
 
@@ -111,6 +114,27 @@ def asked() -> list[str]:
 def test_commands_run(command: str, var: Path) -> None:
     words = [re.sub("^var/", f"{var}/", word) for word in shlex.split(command)[1:]]
     assert worlds(*words, var=var).strip()
+
+
+@pytest.mark.slowish
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(SERVES)])
+def test_it_serves(command: str, var: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "api.cli", *shlex.split(command)[1:], "--port", "0"],
+        env={**os.environ, "WORLDS_VAR": str(var)},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        watchdog = threading.Timer(240, process.kill)
+        watchdog.start()
+        said = process.stdout.readline()
+        watchdog.cancel()
+        process.terminate()
+    assert "Serving on http://127.0.0.1:" in said
+    assert process.returncode == 0
 
 
 @pytest.mark.slowish
