@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from worlds.answer import Answer, ModelUse, Prediction, predict_mixture
-from worlds.core.coherent import CoherentPath, recalibrated
+from worlds.core.coherent import recalibrated, total_of
 from worlds.core.compound import Severity
 from worlds.core.distributions import Count, CountMixture, Distribution
 from worlds.core.engine import Belief, Beliefs, evaluate
 from worlds.core.evaluators.effort import Effort
 from worlds.core.features import Features
-from worlds.core.forms import CountForm, SizeForm
+from worlds.core.forms import CountForm, CountPath, SizeForm
 from worlds.core.forms.default import default_count, default_size
 from worlds.core.formula import check_names
 from worlds.core.path_total import PathTotal
@@ -568,8 +568,8 @@ def _total(form: CountForm, where: Mapping[str, str], over: int) -> Count:
     if over > horizon:
         msg = f"the models reach {horizon} periods ahead; a total over {over} was asked"
         raise QuestionError(msg)
-    if isinstance(form, CoherentPath):
-        return form.total(where, over)
+    if isinstance(form, CountPath):
+        return total_of(form, where, over)
     periods = [form.count(where, step) for step in range(over)]
     return PathTotal.of([one for one in periods if isinstance(one, CountMixture)])
 

@@ -62,6 +62,23 @@ class CoherentPath(CountPath):
         return PathTotal.of(periods)
 
 
+def total_of(path: CountPath, where: Mapping[str, str], over: int) -> PathTotal:
+    """Return the total over the next periods of any path.
+
+    Components that are the same at every step are levels that the periods share; where they
+    differ and nothing is known of how periods cohere, they cohere as is usual.
+    """
+    if isinstance(path, CoherentPath):
+        return path.total(where, over)
+    first = path.weights[:over]
+    if np.allclose(first, first[0]):
+        return PathTotal.of([path.count(where, step) for step in range(over)])
+    coherent = CoherentPath(
+        path.start, path.step, path.weights, path.means, path.sizes, path.shares
+    )
+    return coherent.total(where, over)
+
+
 def recalibrated(
     forms: Mapping[str, object], weights: Mapping[str, float], evidence: Mapping[str, Any]
 ) -> tuple[dict[str, CoherentPath], dict[str, float]] | None:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worlds.core.coherent import total_of
 from worlds.core.distributions import Distribution
-from worlds.core.forms import CountForm, SizeForm
+from worlds.core.forms import CountForm, CountPath, SizeForm
 from worlds.core.path_total import PathTotal
 from worlds.core.questions import Quantity
 from worlds.domain import Domain
@@ -240,6 +241,9 @@ def _totals(counts: Counts, place: int, origin: Origin, number: int, plan: Plan)
     """Return the row of the total over the horizon, of the models that can say it."""
     made: dict[str, Distribution] = {}
     for name, form in origin.forms.items():
+        if isinstance(form, CountPath):
+            made[name] = total_of(form, {}, plan.horizon)
+            continue
         periods = [form.count(step=step) for step in range(plan.horizon)]  # type: ignore[union-attr]  # a form of counts
         try:
             made[name] = PathTotal.of(periods)  # type: ignore[arg-type]  # refused if they are not

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from worlds.core.coherent import CoherentPath, recalibrated
+from worlds.core.coherent import CoherentPath, recalibrated, total_of
 from worlds.core.distributions import CountMixture
 from worlds.core.forms.count_path import CountPath
 from worlds.core.path_forecast import Cohesion, PathForecast, as_mixture
@@ -159,3 +159,13 @@ def test_without_a_record_nothing_is_recalibrated() -> None:
         recalibrated(forms, weights, evidence(narrower()) | {"cohesion": {}})
     with pytest.raises(SnapshotError, match=r"must lie in \[0, 1\]"):
         Cohesion.from_json({"shared": 0.9, "drifting": 0.9, "keeps": 0.5})
+
+
+def test_any_path_has_a_total() -> None:
+    same = path([4.0, 9.0], 6.0)
+    levels = total_of(same, {}, 6)  # the components are levels: they stay
+    assert levels.var() > 6 * same.count().var()
+    steps = np.array(same.weights)
+    steps[3:] = [0.2, 0.8]
+    other = total_of(replace(same, weights=steps), {}, 6)
+    assert other.mean() == pytest.approx(3 * 6.5 + 3 * 8.0, rel=0.02)
