@@ -114,7 +114,7 @@ def test_an_answer_for_people() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("ask nobody", "unknown question 'nobody'; known: likes_next_hour"),
+        ("ask nobody", "unknown question 'nobody'; known: facts_count"),
         ("ask --threshold abc", "not a comparison"),
         ("ask --given pupdates", "KEY=VALUE"),
         ("ask --do pupdates=many", "not a number"),

@@ -97,6 +97,9 @@ def test_questions_without_meaning_are_problems(client: Client, path: str, statu
 
 def test_an_unknown_question_names_the_known_ones(client: Client) -> None:
     assert client.get("/v1/questions/x").json()["known"] == [
+        "facts_count",
+        "facts_rate",
+        "facts_sum",
         "likes_next_hour",
         "pupdates_next_hour",
     ]
