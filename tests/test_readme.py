@@ -124,15 +124,17 @@ def test_it_serves(command: str, var: Path) -> None:
         env={**os.environ, "WORLDS_VAR": str(var)},
         cwd=ROOT,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     with process:
         assert process.stdout is not None
         watchdog = threading.Timer(240, process.kill)
         watchdog.start()
-        said = process.stdout.readline()
+        said = next((line for line in process.stdout if "Serving on" in line), "")
         watchdog.cancel()
         process.terminate()
+        process.stdout.read()
     assert "Serving on http://127.0.0.1:" in said
     assert process.returncode == 0
 
