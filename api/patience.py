@@ -9,6 +9,7 @@ What is not the exact answer of now says so in `degraded`.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -102,11 +103,8 @@ class Patience:
 
     async def _instead(self, key: Key, lasting: Key, cheap: Work | None, reason: str) -> bytes:
         if cheap is not None:
-            try:
+            with suppress(BusyError):
                 less = await self._hurried.compute((*key, "cheap"), cheap)
-            except BusyError:
-                pass
-            else:
                 return degraded(less, f"{reason}: computed less exactly")
         last = self._last.get(lasting)
         if last is None:
