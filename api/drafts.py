@@ -19,6 +19,9 @@ MAX_COMBINATIONS = 256
 LARGEST_NUMBER = 1e15
 SUM_TOLERANCE = 1e-6
 
+LIMITS = (("lat", -90, 90), ("lon", -180, 180), ("radius95_m", 0, 2.1e7))
+"""Where the parts of a place lie."""
+
 type Draft = Mapping[str, object]
 type Check = Callable[[object], str | None]
 
@@ -47,8 +50,8 @@ class DraftChecker:
             wrong = check(value)
             if wrong is not None:
                 found.append((f"{place}.{name}", wrong))
-            elif isinstance(value, Mapping) and check is probabilities:
-                combinations *= max(len(value), 1)
+            elif check is probabilities and isinstance(value, Mapping):
+                combinations *= len(value)
         if combinations > MAX_COMBINATIONS:
             found.append((place, f"the alternatives combine to more than {MAX_COMBINATIONS}"))
         return found
@@ -64,7 +67,9 @@ class DraftChecker:
         found = self.problems(draft, place)
         if found:
             raise RequestError("the draft has values without meaning", found)
-        return {name: value for name, value in draft.items() if value is not None}
+        if None in draft.values():
+            return {name: value for name, value in draft.items() if value is not None}
+        return draft
 
     def moment(self, draft: Draft) -> datetime | None:
         """Return when the thing begins, if the draft says so."""
@@ -84,6 +89,9 @@ def text(value: object) -> str | None:
 
 def number(value: object) -> str | None:
     """Say what is wrong with a number."""
+    kind = type(value)
+    if (kind is float or kind is int) and -LARGEST_NUMBER <= value <= LARGEST_NUMBER:  # type: ignore[operator]
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"expected a number, got {shown(value)}"
     if isinstance(value, float) and not math.isfinite(value):
@@ -100,25 +108,30 @@ def texts(value: object) -> str | None:
     """Say what is wrong with a list of texts (a text stands for its words)."""
     if isinstance(value, str):
         return text(value)
-    if not isinstance(value, list | tuple) or any(not isinstance(item, str) for item in value):
+    if not isinstance(value, list | tuple):
         return f"expected a list of texts, got {shown(value)}"
-    if len(value) > MAX_TEXTS:
-        return f"more than {MAX_TEXTS} texts"
-    return next((wrong for item in value if (wrong := text(item))), None)
+    for item in value:
+        if not isinstance(item, str):
+            return f"expected a list of texts, got {shown(value)}"
+        if len(item) > MAX_TEXT:
+            return text(item)
+    return f"more than {MAX_TEXTS} texts" if len(value) > MAX_TEXTS else None
 
 
 def probabilities(value: object) -> str | None:
     """Say what is wrong with a label, or with labels and their probabilities."""
     if isinstance(value, str):
         return text(value)
-    if not isinstance(value, Mapping) or not value:
+    if not value or not isinstance(value, Mapping):
         return f'expected a label or probabilities such as {{"pug": 0.7}}, got {shown(value)}'
     if len(value) > MAX_LABELS:
         return f"more than {MAX_LABELS} alternatives"
     for label, prob in value.items():
+        if type(prob) is float and 0 <= prob <= 1:
+            continue
         if number(prob) is not None or not 0 <= float(prob) <= 1:
             return f"the probability of {label!r} must lie in [0, 1], got {shown(prob)}"
-    total = math.fsum(float(prob) for prob in value.values())
+    total = math.fsum(value.values())
     if abs(total - 1) > SUM_TOLERANCE:
         return f"the probabilities must sum to 1, they sum to {total:.6g}"
     return None
@@ -139,8 +152,7 @@ def place(value: object) -> str | None:
     """Say what is wrong with a place: latitude, longitude and the radius that holds 95%."""
     if not isinstance(value, Mapping):
         return f'expected {{"lat": .., "lon": .., "radius95_m": ..}}, got {shown(value)}'
-    limits = {"lat": (-90, 90), "lon": (-180, 180), "radius95_m": (0, 2.1e7)}
-    for name, (low, high) in limits.items():
+    for name, low, high in LIMITS:
         part = value.get(name, 0 if name == "radius95_m" else None)
         if number(part) is not None or not low <= part <= high:
             return f"{name} must lie in [{low:g}, {high:g}], got {shown(part)}"

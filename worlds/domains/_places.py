@@ -40,6 +40,11 @@ def region(place: tuple[float, float, float], home: Box) -> Alternatives:
     sd_lat = max(radius / RADIUS95, 1.0) / METRES_PER_DEGREE
     sd_lon = sd_lat / max(math.cos(math.radians(lat)), 1e-3)
     south, north, west, east = home
+    y, x = math.floor(lat), math.floor(lon)
+    if south <= y < north and west <= x < east:
+        gap = FAR * sd_lat, FAR * sd_lon
+        if gap[0] < lat - y < 1 - gap[0] and gap[1] < lon - x < 1 - gap[1]:
+            return ((f"n{y:02d}e{x:03d}", 1.0),)  # far from every edge
     rows = _strips(lat, sd_lat, south, north)
     columns = _strips(lon, sd_lon, west, east)
     inside = sum(rows.values()) * sum(columns.values())

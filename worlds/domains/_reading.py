@@ -45,10 +45,13 @@ def label(raw: object) -> str | None:
     >>> label("Golden Retriever"), label("shih-tzu"), label("  ")
     ('golden_retriever', 'shih_tzu', None)
     """
-    value = raw if type(raw) is str else plain(raw)
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    text = str(value)
+    if type(raw) is str:
+        text = raw
+    else:
+        value = plain(raw)
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return None
+        text = str(value)
     return _label(text) if len(text) <= LONGEST_LABEL else _label.__wrapped__(text)
 
 
@@ -63,9 +66,12 @@ def number(raw: object, low: float, high: float) -> float | None:
 
     An uncertain number enters by its centre.
     """
-    if type(raw) is float and low <= raw <= high:
-        return raw
-    value = plain(raw)
+    if type(raw) is float or type(raw) is int:
+        if low <= raw <= high:
+            return float(raw)
+        value: object = raw
+    else:
+        value = plain(raw)
     if isinstance(value, Mapping):
         if {"lo", "hi"} <= value.keys():
             ends = number(value["lo"], low, high), number(value["hi"], low, high)
@@ -89,6 +95,8 @@ def _from_text(text: str) -> float | None:
 
 def truth(raw: object) -> bool | None:
     """Return a truth value, or None if it is neither clearly true nor clearly false."""
+    if raw is None or raw is True or raw is False:
+        return raw
     value = plain(raw)
     if isinstance(value, str):
         return {"true": True, "yes": True, "false": False, "no": False}.get(value.strip().lower())
@@ -101,13 +109,18 @@ def words(raw: object) -> tuple[str, ...]:
     >>> words("#AdoraBull walkies"), words(["a", "#A", 3])
     (('adorabull', 'walkies'), ('3', 'a'))
     """
-    value = plain(raw)
+    if raw is None:
+        return ()
+    value = raw if type(raw) is list else plain(raw)
     if isinstance(value, str):
         value = re.split(r"[\s,;]+", value)
-    if isinstance(value, Mapping) or not isinstance(value, Iterable):
-        return ()
-    found = (label(entry) for entry in _first(value, 10 * MOST_TAGS))
-    return tuple(sorted({word for word in found if word is not None})[:MOST_TAGS])
+    if type(value) is not list:
+        if isinstance(value, Mapping) or not isinstance(value, Iterable):
+            return ()
+        value = _first(value, 10 * MOST_TAGS)
+    found = {label(entry) for entry in value[: 10 * MOST_TAGS]}
+    found.discard(None)
+    return tuple(sorted(found)[:MOST_TAGS])  # type: ignore[type-var, arg-type]
 
 
 def _first(values: Iterable[object], limit: int) -> list[object]:
@@ -116,12 +129,16 @@ def _first(values: Iterable[object], limit: int) -> list[object]:
 
 def moment(raw: object) -> datetime | None:
     """Return a time in UTC, or None; a time without zone is taken as UTC."""
-    value = plain(raw)
+    if raw is None:
+        return None
+    value = raw if type(raw) is str else plain(raw)
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
             return None
+        if value.tzinfo is UTC:
+            return value
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     if not isinstance(value, datetime):
@@ -151,8 +168,8 @@ def alternatives(raw: object, name: Callable[[object], str | None] = label) -> A
     """
     if raw is None:
         return ()
-    value = plain(raw)
-    if not isinstance(value, Mapping):
+    value: Any = raw if type(raw) is dict else plain(raw)
+    if type(value) is not dict and not isinstance(value, Mapping):
         single = name(value)
         return () if single is None else ((single, 1.0),)
     inner = value.get("alternatives", {} if "kind" in value else value)
@@ -172,12 +189,16 @@ def _settle(probs: dict[str, float]) -> Alternatives:
     if total < 1 - 1e-6:
         probs = {**probs, OTHER: probs.get(OTHER, 0.0) + 1 - total}
         total = 1.0
-    ordered = sorted(probs.items(), key=lambda pair: (-pair[1], pair[0]))
+    ordered = sorted(probs.items(), key=_likeliest)
     if len(ordered) > MOST_ALTERNATIVES:
         kept = dict(ordered[: MOST_ALTERNATIVES - 1])
         kept[OTHER] = kept.get(OTHER, 0.0) + total - sum(kept.values())
-        ordered = sorted(kept.items(), key=lambda pair: (-pair[1], pair[0]))
-    return tuple((known, prob / total) for known, prob in ordered)
+        ordered = sorted(kept.items(), key=_likeliest)
+    return tuple([(known, prob / total) for known, prob in ordered])
+
+
+def _likeliest(pair: tuple[str, float]) -> tuple[float, str]:
+    return -pair[1], pair[0]
 
 
 def certain(known: str | None) -> Alternatives:
@@ -199,11 +220,11 @@ def settled(
     nameable
         Categories that no attribute is called by: a row may name their label outright.
     """
-    found = dict(derived)
+    found = {key: value for key, value in derived.items() if value}
     for category in nameable:
-        if category in row:
-            found[category] = alternatives(row[category]) or derived[category]
-    return {key: value for key, value in found.items() if value}
+        if category in row and (named := alternatives(row[category])):
+            found[category] = named
+    return found
 
 
 def known(numbers: Mapping[str, float | None]) -> dict[str, float]:
@@ -213,8 +234,8 @@ def known(numbers: Mapping[str, float | None]) -> dict[str, float]:
 
 def position(raw: object) -> tuple[float, float, float] | None:
     """Return latitude, longitude and 95% radius in metres, or None if it is no place on Earth."""
-    value: Any = plain(raw)
-    if not isinstance(value, Mapping):
+    value: Any = raw if type(raw) is dict else plain(raw)
+    if type(value) is not dict and not isinstance(value, Mapping):
         return None
     lat = number(value.get("lat"), -1e9, 1e9)
     lon = number(value.get("lon"), -1e9, 1e9)
