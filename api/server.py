@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 
 import uvicorn
 from litestar import Litestar
@@ -26,6 +27,15 @@ from worlds.domain import load_domain
 log = logging.getLogger("api")
 
 DRAIN_SECONDS = 10
+SHARED = (
+    "api.processes.neighbours",
+    "httpcore",
+    "scipy.special",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+)
+"""Modules that every part needs: loaded before they are forked, so that they share the memory."""
 BACKLOG = 2048
 
 
@@ -113,6 +123,7 @@ def configured(app: Litestar, settings: Settings) -> uvicorn.Config:
         service.metrics.around(app),
         http=watched(settings.client_seconds, settings.connections),
         lifespan="on",
+        ws="none",
         access_log=settings.access_log,
         log_level="info" if settings.access_log else "warning",
         timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -176,6 +187,8 @@ def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> Non
     listener = listen(settings)
     if settings.workers:
         at = address(listener)
+        for name in SHARED:
+            import_module(name)
         parts = Supervisor(settings, folder, listener, at, partial(serve_part, settings))
         parts.run((lambda: ready(at)) if ready is not None else None)
         return

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 
 class Client(asyncio.Protocol):
@@ -88,6 +89,15 @@ async def run(port: int, seconds: float, connections: int, request: bytes) -> di
         "p99_ms": 1e3 * times[int(len(times) * 0.99)],
         "bytes": clients[0].size,
     }
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that come from it."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += family(int(child))
+    return found
 
 
 if __name__ == "__main__":

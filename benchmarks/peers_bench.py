@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.load import family
 from benchmarks.serving_bench import (
     CONNECTIONS,
     Running,
@@ -67,15 +68,6 @@ class Tree(Running):
     def cpu_seconds(self) -> float:
         """Return the processor time that all of them have used."""
         return sum(Running(self.port, pid).cpu_seconds() for pid in family(self.pid))
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and all that come from it."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += family(int(child))
-    return found
 
 
 def environment(peer: Peer) -> Path | str:

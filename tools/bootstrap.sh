@@ -41,4 +41,11 @@ if [ ! -x .venv/bin/python ]; then
 fi
 VIRTUAL_ENV="$PWD/.venv" "$uv" pip sync --quiet --require-hashes requirements.lock
 VIRTUAL_ENV="$PWD/.venv" "$uv" pip install --quiet --no-deps --no-build-isolation --editable .
+# What every start imports, as bytecode: a machine may forbid Python to write it as it goes
+# (PYTHONDONTWRITEBYTECODE), and then every start would compile it anew, twice as long.
+PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c '
+import api.app, api.cli.ask, api.cli.run, api.cli.serve, api.server, worlds.learn.job
+for name in api.server.SHARED:
+    __import__(name)
+' || echo "setup: the first start will be slower" >&2
 touch "$stamp"

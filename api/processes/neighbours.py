@@ -53,7 +53,9 @@ class Neighbour:
         self._name = name
         self._client = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(
-                uds=str(path), limits=httpx.Limits(max_connections=32)
+                verify=False,  # a Unix socket: there is no TLS to set up
+                uds=str(path),
+                limits=httpx.Limits(max_connections=32),
             ),
             base_url="http://neighbour",
             timeout=patience,

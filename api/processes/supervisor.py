@@ -6,6 +6,7 @@ could fail.
 """
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,8 @@ BACKLOG = 128
 TICK = 0.05
 BEAT = 1.0
 """Seconds between two words of the supervisor."""
+HEAD_START = 1.5
+"""Seconds for which the other parts leave the processor to the workers when the service starts."""
 DRAIN = 15.0
 """Seconds in which a part may finish what it does before it is ended."""
 
@@ -133,6 +136,7 @@ class Supervisor:
                 finally:
                     self._end()
         self._path.unlink(missing_ok=True)
+        gc.unfreeze()  # else nothing that was there before a fork could be put away at the end
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -148,9 +152,13 @@ class Supervisor:
 
     def _watch(self, ready: Callable[[], None] | None) -> None:
         workers = [part for part in self._parts if part.role == "worker"]
+        for part in self._parts:
+            part.due = 0.0 if part.role == "worker" else time.monotonic() + HEAD_START
         while not self._ending:
             changed = [self._look(part) for part in self._parts]
             self._tell(any(changed))
+            if all(part.proven for part in workers):
+                self._let_in()
             if all(part.state == "looping" and not part.proven for part in workers):
                 msg = f"no worker can start ({workers[0].reason}); see what they wrote above"
                 raise ServeError(msg)
@@ -158,6 +166,12 @@ class Supervisor:
                 ready()
                 ready = None
             time.sleep(TICK)
+
+    def _let_in(self) -> None:
+        """Start what has waited for the workers to be up."""
+        for part in self._parts:
+            if part.restarts < 0:
+                part.due = 0.0
 
     def _look(self, part: Part) -> bool:
         """Look after one part; return whether its state changed."""
