@@ -3,25 +3,35 @@
 uvicorn closes a connection that stays idle after an answer, but waits for ever for the first
 request, for the rest of a body, and for a client that does not take in its answer. Once a second
 `Watch.sweep` looks at every connection, so that a request that does its part pays nothing for it.
-When there are more connections than files may be open, the oldest one that never sent a request
-makes room.
+When there are more connections than files may be open, or more from one address than one may
+have, the oldest such one that never sent a request makes room.
 """
 
+import ipaddress
 import resource
 from asyncio import Protocol
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import msgspec
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from api.problems import BAD_HTTP, BUSY, MEDIA_TYPE, PAGE, TIMEOUT, Kind
+from api.problems import BAD_HTTP, BUSY, LONG_HEAD, MEDIA_TYPE, PAGE, TIMEOUT, Kind
 from api.security.headers import EVERY
 
 RESERVED_FILES = 256
 """Open files kept for everything that is no connection."""
 MOST_FILES = 65_536
 LEAST_CONNECTIONS = 16
+
+MOST_HEAD = 65_536
+"""Bytes of a request before its body."""
+MOST_HEADERS = 500
+SHARE_EACH = 4
+"""One address gets one of so many parts of all connections, if nothing else is said."""
+PREFIX_V6 = 64
+"""Bits of an IPv6 address that one customer of a provider usually has as one."""
 
 PROGRESS_BYTES = 16_384
 """A client that takes in this much of an answer gets another while for the rest."""
@@ -38,12 +48,17 @@ class Watch:
         Seconds a client has for a whole request, and for taking in some of its answer.
     most
         Connections at once.
+    each
+        Connections at once from one address; 0 is a part of all, and this machine may have all.
     """
 
-    def __init__(self, patience: float, most: int) -> None:
+    def __init__(self, patience: float, most: int, each: int = 0) -> None:
         self.patience = patience
         self.most = most
+        self.each = each or max(most // SHARE_EACH, 1)
+        self.local = not each
         self.silent: dict[Any, None] = {}
+        self._from: dict[str, Origin] = {}
         self._since: dict[Any, tuple[Stage, float]] = {}
 
     def sweep(self, connections: Iterable[Any], now: float) -> int:
@@ -73,21 +88,74 @@ class Watch:
     def arrived(self, one: Any) -> None:
         """Take note of a new connection; make room for it if there are too many."""
         self.silent[one] = None
-        if len(one.connections) <= self.most:
-            return
-        while self.silent:
-            oldest = next(iter(self.silent))
-            del self.silent[oldest]
-            if oldest is one:
-                break
-            if oldest.cycle is None and not oldest.transport.is_closing():
-                oldest.transport.abort()
+        one.origin = where = origin(one.client, self.local)
+        if where is not None:
+            mine = self._from.setdefault(where, Origin())
+            mine.count += 1
+            mine.silent[one] = None
+            if mine.count > self.each and not make_room(one, mine.silent):
+                refuse(one, BUSY, "your address has as many connections as one may have here")
                 return
-        refuse(one, BUSY, "this process has as many connections as it can hold")
+        if len(one.connections) > self.most and not make_room(one, self.silent):
+            refuse(one, BUSY, "this process has as many connections as it can hold")
 
     def left(self, one: Any) -> None:
         """Forget a connection."""
         self.silent.pop(one, None)
+        mine = self._from.get(one.origin or "")
+        if mine is not None:
+            mine.silent.pop(one, None)
+            mine.count -= 1
+            if not mine.count:
+                del self._from[one.origin]
+
+
+@dataclass(slots=True)
+class Origin:
+    """What there is from one address: all connections, and those that never sent a request."""
+
+    count: int = 0
+    silent: dict[Any, None] = field(default_factory=dict)
+
+
+def make_room(newest: Any, silent: dict[Any, None]) -> bool:
+    """Close the oldest connection that never sent a request; return whether there was one.
+
+    Those that did send one since are taken out, so that none is looked at twice.
+    """
+    while silent:
+        oldest = next(iter(silent))
+        del silent[oldest]
+        if oldest is newest:
+            return False
+        if oldest.cycle is None and not oldest.transport.is_closing():
+            oldest.transport.abort()
+            return True
+    return False
+
+
+def origin(client: tuple[str, int] | None, local: bool) -> str | None:
+    """Return what connections are counted by; None for those that are not.
+
+    Parameters
+    ----------
+    client
+        Address and port of the peer; None for a socket of this machine.
+    local
+        Whether this machine may have any number.
+    """
+    if client is None:
+        return None
+    try:
+        address = ipaddress.ip_address(client[0].partition("%")[0])
+    except ValueError:
+        return client[0]
+    address = getattr(address, "ipv4_mapped", None) or address
+    if local and address.is_loopback:
+        return None
+    if address.version == 6:
+        return str(ipaddress.ip_network((address, PREFIX_V6), strict=False))
+    return str(address)
 
 
 def stage_of(one: Any) -> Stage | None:
@@ -137,6 +205,7 @@ def refuse(one: Any, kind: Kind, detail: str) -> None:
 PHRASES = {
     BUSY: b"Service Unavailable",
     BAD_HTTP: b"Bad Request",
+    LONG_HEAD: b"Request Header Fields Too Large",
     TIMEOUT: b"Request Timeout",
 }
 
@@ -159,7 +228,7 @@ def most_connections(wanted: int) -> int:
     return min(wanted, most) if wanted else most
 
 
-def watched(patience: float, wanted: int) -> type[Protocol]:
+def watched(patience: float, wanted: int, each: int = 0) -> type[Protocol]:
     """Return uvicorn's protocol with a watch.
 
     Parameters
@@ -168,13 +237,17 @@ def watched(patience: float, wanted: int) -> type[Protocol]:
         Seconds a client has for a whole request, and for taking in its answer.
     wanted
         Connections at once; 0 is as many as there is room for.
+    each
+        Connections at once from one address (see `Watch`).
     """
     base: Any = AutoHTTPProtocol
 
     class Watched(base):  # type: ignore[misc]
         """A connection that is watched."""
 
-        watch: ClassVar[Watch] = Watch(patience, most_connections(wanted))
+        watch: ClassVar[Watch] = Watch(patience, most_connections(wanted), each)
+        origin: str | None = None
+        taken = 0
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -184,12 +257,32 @@ def watched(patience: float, wanted: int) -> type[Protocol]:
             self.watch.left(self)
             super().connection_lost(exc)
 
-        def send_400_response(self, msg: str) -> None:
-            """Answer what is no HTTP with a problem, unless an answer is under way."""
+        def data_received(self, data: bytes) -> None:
+            """Take in what came; the parser itself takes heads of any length."""
+            super().data_received(data)
             cycle = self.cycle
-            if cycle is not None and cycle.response_started and not cycle.response_complete:
+            begun = cycle is not None and cycle.scope is self.scope
+            if begun and not cycle.more_body:
+                self.taken = 0
+                return
+            self.taken += 0 if begun else len(data)
+            if self.taken > MOST_HEAD or len(self.headers or ()) > MOST_HEADERS:
+                self.send_problem(LONG_HEAD, f"a head has at most {MOST_HEAD:,} bytes")
+
+        def send_400_response(self, msg: str) -> None:
+            """Answer what is no HTTP with a problem."""
+            self.send_problem(BAD_HTTP, msg)
+
+        def send_problem(self, kind: Kind, detail: str) -> None:
+            """Answer and close, unless an answer is under way: then only close."""
+            cycle = self.cycle
+            answering = cycle is not None and cycle.response_started and not cycle.response_complete
+            if answering or getattr(self, "pipeline", None):
                 self.transport.abort()
-            else:
-                refuse(self, BAD_HTTP, msg)
+            elif not self.transport.is_closing():
+                refuse(self, kind, detail)
+
+        def _unsupported_upgrade_warning(self) -> None:
+            """Say nothing: what a client would like to speak is no trouble of ours."""
 
     return Watched

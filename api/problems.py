@@ -36,6 +36,7 @@ UNAUTHORIZED = Kind(401, "unauthorized", "A key is needed")
 FORBIDDEN = Kind(403, "forbidden", "The key may not do this")
 BAD_HTTP = Kind(400, "bad-http", "This is no HTTP")
 TIMEOUT = Kind(408, "timeout", "The request did not come in time")
+LONG_HEAD = Kind(431, "long-head", "The request has too long a head")
 NOT_FOUND = Kind(404, "not-found", "There is nothing at this address")
 UNKNOWN_NAME = Kind(404, "unknown-name", "Nobody declared this name")
 METHOD = Kind(405, "method", "This address does not take this method")
@@ -55,6 +56,7 @@ KINDS = (
     *(BAD_REQUEST, FORMULA, NOT_FOUND, UNKNOWN_NAME, METHOD, TOO_LARGE, MEDIA, MEANINGLESS, TIME),
     *(
         BAD_HTTP,
+        LONG_HEAD,
         TIMEOUT,
         CONFLICT,
         UNAUTHORIZED,

@@ -22,6 +22,7 @@ from api.processes.place import Place
 from api.processes.supervisor import Supervisor, take_over
 from api.service import Service
 from api.settings import Settings
+from api.tracing import Tracing, check, to_collector
 from worlds.domain import load_domain
 
 log = logging.getLogger("api")
@@ -78,13 +79,19 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        tracing = tracing_of(service)
+        if tracing is not None:
+            config.app = tracing.around(config.app)  # type: ignore[arg-type]
         super().__init__(config)
         self._service = service
+        self._tracing = tracing
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let listeners go, finish what was begun."""
         self._service.bus.close()
         await super().shutdown(sockets)
+        if self._tracing is not None:
+            await self._tracing.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -116,12 +123,20 @@ def service_of(app: Litestar) -> Service:
     return found
 
 
+def tracing_of(service: Service) -> Tracing | None:
+    """Return what traces requests, if an address is set."""
+    chosen = service.settings
+    if not chosen.otel:
+        return None
+    return Tracing(to_collector(chosen.otel), chosen.otel_share, service.place.role)
+
+
 def configured(app: Litestar, settings: Settings) -> uvicorn.Config:
     """Return how an application is served."""
     service = service_of(app)
     return uvicorn.Config(
         service.metrics.around(app),
-        http=watched(settings.client_seconds, settings.connections),
+        http=watched(settings.client_seconds, settings.connections, settings.connections_each),
         lifespan="on",
         ws="none",
         access_log=settings.access_log,
@@ -181,6 +196,8 @@ def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> Non
     """
     if settings.log_format == "json":
         to_json()
+    if settings.otel:
+        check(settings.otel)
     folder = settings.root(load_domain(settings.domain).name)
     for pid in take_over(folder) if settings.workers else []:
         log.warning("process %d, left behind by a supervisor that was killed, was ended", pid)

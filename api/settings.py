@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prediction_log: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 5.0
     access_log: bool = False
     log_format: Literal["text", "json"] = "text"
+    otel: str = ""
+    otel_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     webhooks: str = ""
     webhook_secret: str = ""
     keys: str = ""
@@ -52,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cors: str = ""
     client_seconds: Seconds = 20.0
     connections: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    connections_each: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
 
     def __post_init__(self) -> None:
         if not self.keys and not is_loopback(self.host):
@@ -91,6 +94,9 @@ MEANINGS: Mapping[str, str] = {
     "prediction_log": "predictions a second that are logged as facts, beyond it a sample; 0: none",
     "access_log": "whether every request is logged",
     "log_format": "text, or json: one object a line",
+    "otel": "address of an OpenTelemetry collector that takes traces (OTLP over HTTP, "
+    "http://host:4318/v1/traces); needs the extra otel; empty: none",
+    "otel_share": "share of the requests that are traced; those whose caller traces them are too",
     "webhooks": "addresses, separated by commas, that are told of degraded health and models",
     "webhook_secret": "file of the secret that signs what they are told",
     "keys": "file of keys; empty: no keys, every route is open to this machine, and only to it",
@@ -99,6 +105,8 @@ MEANINGS: Mapping[str, str] = {
     "cors": "origins of web pages that may ask from a browser, with commas; empty: none",
     "client_seconds": "seconds a client has for sending a request, or for taking in its answer",
     "connections": "most connections of a process; 0: as many as its open files allow",
+    "connections_each": "most connections of a process from one address (of IPv6 one /64), this "
+    "machine too; 0: a quarter of all, and this machine may have all",
 }
 """What every setting means: shown by `worlds serve --help` and in the documentation."""
 

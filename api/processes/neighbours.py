@@ -17,6 +17,7 @@ from api.errors import ApiError, BusyError, FactsDownError
 from api.processes.place import OWNER
 from api.security.gate import WHO, who
 from api.security.own import OWN as MARK
+from api.tracing import ONWARD, PARENT
 from facts import Event, event_json
 
 PATIENCE = 10.0
@@ -79,6 +80,9 @@ class Neighbour:
             if name.decode("latin-1").lower() not in HOP
         ]
         headers.append((WHO, who(scope).encode()))
+        if onward := scope.get(ONWARD):
+            headers = [(name, value) for name, value in headers if name.lower() != PARENT]
+            headers.append((PARENT, str(onward).encode()))
         try:
             reply = await self._client.request(
                 request.method, target, content=await request.body(), headers=headers

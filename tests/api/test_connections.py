@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from api.cli.run import serving
+from api.connections import origin
 from api.settings import Settings
 from tests.api.building import publish
 
@@ -282,6 +283,70 @@ def test_ten_thousand_silent_connections_harm_nobody(tmp_path: Path) -> None:
             peer.close()
         stop(process)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.slowish
+def test_one_address_cannot_take_all(tmp_path: Path) -> None:
+    publish(tmp_path)
+    process, address = served(tmp_path, connections=60, connections_each=20, client_seconds=600)
+    port = urlsplit(address).port or 0
+    peers: list[socket.socket] = []
+    try:
+        with contextlib.ExitStack() as held:
+            for _ in range(20):  # all of them did their part: none of them makes room
+                one = held.enter_context(httpx.Client(base_url=address))
+                assert one.post(PREDICT, json={"draft": {}}).status_code == 200
+            found = talk(address, WHOLE, wait=5)
+            assert found.startswith(b"HTTP/1.1 503")
+            assert b"your address has as many connections" in found
+            elsewhere = socket.create_connection(("127.0.0.1", port), 10, ("127.0.0.9", 0))
+            with elsewhere:
+                elsewhere.sendall(WHOLE)
+                assert elsewhere.recv(100).startswith(b"HTTP/1.1 200")
+        time.sleep(0.5)
+        for _ in range(50):  # these never send anything: the oldest of them make room
+            peers.append(connect(address))  # noqa: PERF401 - closed below, whatever happens
+        time.sleep(0.5)
+        assert sum(closed(peer) for peer in peers) == 30
+        assert not closed(peers[-1])
+        works(address)
+    finally:
+        for peer in peers:
+            peer.close()
+        stop(process)
+
+
+@pytest.mark.parametrize(
+    ("client", "local", "counted"),
+    [
+        (None, True, None),
+        (("127.0.0.1", 5), True, None),
+        (("127.0.0.1", 5), False, "127.0.0.1"),
+        (("::1", 5), True, None),
+        (("::ffff:192.0.2.7", 5), True, "192.0.2.7"),
+        (("192.0.2.7", 5), True, "192.0.2.7"),
+        (("2001:db8:1:2:3:4:5:6", 5), True, "2001:db8:1:2::/64"),
+        (("fe80::1%eth0", 5), True, "fe80::/64"),
+        (("/a/socket", 0), True, "/a/socket"),
+    ],
+)
+def test_connections_are_counted_by_address_and_of_ipv6_by_network(
+    client: tuple[str, int] | None, local: bool, counted: str | None
+) -> None:
+    assert origin(client, local) == counted
+
+
+@pytest.mark.parametrize("text", [b"x: " + b"a" * 1000 + b"\r\n", b"x" * 1000, b"a: b\r\n"])
+def test_a_head_without_end_is_cut_off(address: str, text: bytes) -> None:
+    with connect(address) as peer:
+        peer.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n")
+        sent, began = 0, time.monotonic()
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            while time.monotonic() - began < 5:
+                sent += peer.send(text * 5)
+        assert time.monotonic() - began < 3
+        assert sent < 16_000_000
+    works(address)
 
 
 def closed(peer: socket.socket) -> bool:
