@@ -6,7 +6,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from worlds.core.distributions import Distribution, Floats, check_levels
+from worlds.core.distributions import Distribution, Floats, check_levels, whole
 from worlds.core.laws import Atoms, Lognormals, Normals
 
 LEAST = 1e-13
@@ -90,6 +90,11 @@ class Stated:
     base: Distribution
     error: float
     method: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether all values are whole numbers."""
+        return whole(self.base)
 
     def mean(self) -> float:
         """Return the mean."""

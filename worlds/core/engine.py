@@ -1,13 +1,12 @@
 """From beliefs about quantities to the worlds of a question. Pure."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from worlds.core.compound import Severity, compound
+from worlds.core.compound import Severity
 from worlds.core.counting import condition_count
 from worlds.core.distributions import Count, Distribution, Point
 from worlds.core.evaluators.effort import Effort
@@ -24,7 +23,11 @@ from worlds.core.questions import (
     SumOver,
 )
 from worlds.core.solve import solve
+from worlds.core.together import compounds
 from worlds.errors import ImpossibleError, QuestionError, UnknownNameError, WeightError
+
+HURRIED = 1e-2
+"""Error of cumulative probabilities that will do when the time is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def evaluate(
     tolerance
         Error of cumulative probabilities at which series stop growing.
     effort
-        Until when an `Expression` may be evaluated; its error is `tolerance` where left out.
+        The error wanted, and until when; without a limit and with `tolerance` where left out.
 
     Raises
     ------
@@ -78,22 +81,73 @@ def evaluate(
     WeightError
         If the weights of a quantity are not a probability distribution.
     """
-    names = question.formula.names()
-    options = assumed(names, beliefs, assume or Assumptions())
-    if isinstance(question.formula, Expression):
-        return _solved(question.formula, question.unit, options, effort or Effort(tolerance))
-    worlds = []
-    for chosen in product(*(options[name].items() for name in names)):
-        weight = float(np.prod([belief.weight for _, belief in chosen]))
-        if weight == 0:
+    formula = question.formula
+    options = assumed(formula.names(), beliefs, assume or Assumptions())
+    effort = effort or Effort(tolerance)
+    match formula:
+        case Expression():
+            return _solved(formula, question.unit, options, effort)
+        case SumOver(size=size, count=count):
+            return _sums(question, (count, options[count]), (size, options[size]), effort)
+        case Amount(name=name):
+            worlds = [
+                World({name: model}, belief.weight, law, {name: law})
+                for model, belief in options[name].items()
+                if belief.weight > 0
+                for law in [_marginal(belief.content)]
+            ]
+    return Outcome(_ordered(worlds), question.unit)
+
+
+type Named = tuple[str, Mapping[str, Belief]]
+
+
+def _sums(question: Question, counts: Named, sizes: Named, effort: Effort) -> Outcome:
+    """Sum the sizes of every model over the counts of every model, the likeliest sizes first.
+
+    When the time is up, the worlds that are left are missing; the error says so.
+    """
+    (count, numbers), (size, items) = counts, sizes
+    alive = {model: belief for model, belief in numbers.items() if belief.weight > 0}
+    worlds: list[World] = []
+    missing = 0.0
+    for model, belief in sorted(items.items(), key=lambda one: -one[1].weight):
+        if belief.weight == 0:
             continue
-        content = {name: belief.content for name, (_, belief) in zip(names, chosen, strict=True)}
-        choices = {name: model for name, (model, _) in zip(names, chosen, strict=True)}
-        outcome = _inside(question, content, tolerance)
-        worlds.append(
-            World(choices, weight, outcome, {k: _marginal(v) for k, v in content.items()})
-        )
-    return Outcome(tuple(sorted(worlds, key=lambda world: -world.weight)), question.unit)
+        if worlds and effort.over:
+            missing += belief.weight
+            continue
+        laws = sums([one.content for one in alive.values()], belief.content, question, effort)
+        for (number, one), law in zip(alive.items(), laws, strict=True):
+            parts = {count: _marginal(one.content), size: _marginal(belief.content)}
+            choices = {count: number, size: model}
+            worlds.append(World(choices, belief.weight * one.weight, law, parts))
+    total = sum(world.weight for world in worlds)
+    if missing:
+        worlds = [replace(world, weight=world.weight / total) for world in worlds]
+    return Outcome(_ordered(worlds), question.unit, missing)
+
+
+def sums(
+    counts: Sequence[Count | Severity], items: Count | Severity, question: Question, effort: Effort
+) -> list[Distribution]:
+    """Return the sum of one size over every one of several counts.
+
+    Raises
+    ------
+    QuestionError
+        If they are not counts and a size.
+    """
+    numbers = [one for one in counts if not isinstance(one, Severity)]
+    if not isinstance(items, Severity) or len(numbers) < len(counts):
+        msg = f"question {question.name!r} must sum a size over a count"
+        raise QuestionError(msg)
+    tolerance = HURRIED if effort.over else effort.tolerance
+    return compounds(numbers, items, tolerance)
+
+
+def _ordered(worlds: Iterable[World]) -> tuple[World, ...]:
+    return tuple(sorted(worlds, key=lambda world: -world.weight))
 
 
 def assumed(
@@ -198,24 +252,6 @@ def _within(count: Count, ranges: Iterable[Comparison]) -> tuple[Count, float]:
         if prob == 0:
             break
     return count, prob
-
-
-def _inside(
-    question: Question, content: Mapping[str, Count | Severity], tolerance: float
-) -> Distribution:
-    formula = question.formula
-    match formula:
-        case SumOver(size=size, count=count):
-            items, number = content[size], content[count]
-            if not isinstance(items, Severity) or isinstance(number, Severity):
-                msg = f"question {question.name!r} must sum a size over a count"
-                raise QuestionError(msg)
-            return compound(number, items, tolerance)
-        case Amount(name=name):
-            return _marginal(content[name])
-        case Expression():
-            msg = f"question {question.name!r} is a formula: it is answered as a whole"
-            raise QuestionError(msg)
 
 
 def _marginal(content: Count | Severity) -> Distribution:

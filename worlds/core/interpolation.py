@@ -11,17 +11,17 @@ def cubic(table: Floats, position: Floats) -> Floats:
     Parameters
     ----------
     table
-        Array (n,) with n >= 4, values at positions 0, 1, ..., n - 1.
+        Array (..., n) with n >= 4, values at positions 0, 1, ..., n - 1 along the last axis.
     position
         Positions; beyond the ends the end cubic is used.
     """
-    left = np.minimum(np.maximum(position.astype(np.int64), 1), len(table) - 3)
+    left = np.minimum(np.maximum(position.astype(np.int64), 1), table.shape[-1] - 3)
     t = position - left
     below, above = t + 1, t - 1
     far = t - 2
     inner, outer = above * far / 2, below * t / 2
     return np.asarray(
-        table.take(left) * (below * inner)
-        - table.take(left + 1) * (outer * far)
-        + (table.take(left + 2) * (outer * above) - table.take(left - 1) * (t * inner)) / 3
+        table.take(left, -1) * (below * inner)
+        - table.take(left + 1, -1) * (outer * far)
+        + (table.take(left + 2, -1) * (outer * above) - table.take(left - 1, -1) * (t * inner)) / 3
     )

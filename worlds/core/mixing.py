@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
-from worlds.core.distributions import Distribution, Floats
+from worlds.core.distributions import Distribution, Floats, whole
 from worlds.core.outcome import Outcome
 from worlds.core.partial import expected_excess
 from worlds.core.resolved import Resolution
@@ -25,6 +25,11 @@ class Approximate:
     base: Distribution
     error: float
     method: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether all values are whole numbers."""
+        return whole(self.base)
 
     def mean(self) -> float:
         """Return the mean."""

@@ -19,9 +19,9 @@ from worlds.core.distributions import (
     CountMixture,
     Floats,
     PmfTable,
-    negative_binomial_pgf,
 )
 from worlds.core.formula.ranges import Range
+from worlds.core.negative_binomial import exponential, negative_binomial_log
 from worlds.errors import ImpossibleError, QuestionError
 
 MOST = 1 << 22
@@ -48,6 +48,7 @@ class PathTotal:
     sizes: Floats
     method = "generating functions (FFT)"
     bounds = Range(0.0, float("inf"))
+    whole = True
 
     @classmethod
     def of(cls, periods: Sequence[CountMixture]) -> "PathTotal":
@@ -80,16 +81,23 @@ class PathTotal:
 
     def pgf(self, z: ArrayLike) -> Complexes:
         """Return the generating function: over levels, the product over periods."""
+        return np.asarray(self.pgf_of_levels(z) @ self.weights)
+
+    def pgf_of_levels(self, z: ArrayLike) -> Complexes:
+        """Return the generating function at every level, array (..., K)."""
         gap = 1 - np.asarray(z, complex)[..., None]
-        product = np.ones(np.shape(gap)[:-1] + self.weights.shape, complex)
+        size = np.zeros(np.shape(gap)[:-1] + self.weights.shape)
+        angle = np.zeros_like(size)
         for means, sizes in zip(self.means, self.sizes, strict=True):
             finite = np.isfinite(sizes)
             shape = np.where(finite, sizes, 1.0)
-            negbin = negative_binomial_pgf(gap, means, shape)
-            product *= (
-                np.where(finite, negbin, np.exp(-gap * means)) if not finite.all() else negbin
-            )
-        return np.asarray(product @ self.weights)
+            one, turn = negative_binomial_log(gap, means / shape, shape)
+            if not finite.all():
+                one = np.where(finite, one, -gap.real * means)
+                turn = np.where(finite, turn, -gap.imag * means)
+            size += one
+            angle += turn
+        return exponential(size, angle)
 
     @cached_property
     def table(self) -> PmfTable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from worlds.core.compound import Severity, compound
+from worlds.core.compound import Severity
 from worlds.core.distributions import Count, Distribution, Floats
 from worlds.core.evaluators.algebra import leaves, parts_of
 from worlds.core.evaluators.effort import Effort
@@ -20,6 +20,7 @@ from worlds.core.evaluators.replicates import (
 from worlds.core.formula.ranges import Range
 from worlds.core.formula.tree import Call, Node
 from worlds.core.formula.values import value
+from worlds.core.together import compounds
 from worlds.errors import QuestionError
 
 
@@ -61,7 +62,7 @@ def law_of_sum(leaf: Node, scene: Scene, tolerance: float) -> Distribution:
     if not isinstance(size, Severity) or not isinstance(count, Count):
         msg = f"sum takes a size and a count; got {parts_of(leaf)}"
         raise QuestionError(msg)
-    return compound(count, size, tolerance)
+    return compounds([count], size, tolerance)[0]
 
 
 def by_points(
