@@ -15,9 +15,9 @@ from api.errors import MissingError, RequestError
 from api.past import Past
 from api.service import Service
 from api.tensors import KINDS, WHOLE, InferRequest
-from worlds.answer import Prediction
 from worlds.ask import Answerer
 from worlds.errors import SnapshotError
+from worlds.prediction import Prediction
 
 PLATFORM = "possible-worlds"
 QUANTILES = "0.05,0.25,0.5,0.75,0.95"

@@ -22,9 +22,8 @@ from typing import Any
 from api.routing import Routed
 from api.serving import Served
 from facts import Event, FactsError
-from worlds.answer import mix
-from worlds.ask import Parts
 from worlds.errors import ModelFaultError
+from worlds.pool import Said
 from worlds.watch.experiments import shadows
 from worlds.watch.record import Faults, Forecast
 from worlds.watch.sketch import sketch
@@ -40,7 +39,7 @@ MOST_AT_ONCE = 500
 log = logging.getLogger("api")
 
 type Send = Callable[[Sequence[Event]], Awaitable[object]]
-type Noted = tuple[str, str | None, Served, Routed | None, Parts, datetime | None, float]
+type Noted = tuple[str, str | None, Served, Routed | None, Said, datetime | None, float]
 """Id, entity, models, arm, what every model said, when the thing begins, seconds."""
 
 
@@ -180,14 +179,15 @@ class PredictionLog:
         self._room = max(int(self._tokens), 0) if self._rate > 0 else 0
 
     def _forecast(self, noted: Noted, served_at: datetime, share: float) -> Forecast | None:
-        name, entity, served, routed, parts, at, seconds = noted
+        name, entity, served, routed, said, at, seconds = noted
         answerer = routed.answerer if routed is not None else served.answerer
         size = answerer.domain.quantity("size").name
         loaded = answerer.models[size]
-        weights = {model: weight for model, weight, _ in parts}
         try:
-            models = {model: sketch(said) for model, _, said in parts}
-            pool = sketch(mix(parts))
+            parts = said.parts
+            weights = {model: weight for model, weight, _ in parts}
+            models = {model: sketch(one) for model, _, one in parts}
+            pool = sketch(said.mixture)
         except Exception as error:  # noqa: BLE001 - a model's own distribution may raise anything
             self._drop()
             self.reason = f"a forecast could not be read: {error}"[:300]

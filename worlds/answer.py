@@ -1,39 +1,23 @@
-"""What an answer and a prediction carry, and their one JSON form for API, CLI and notebook."""
+"""What an answer carries, and its one JSON form for API, CLI and notebook."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
-
-import msgspec
-import numpy as np
 
 from worlds.core.decide import Decision
 from worlds.core.decision_request import decide_from
-from worlds.core.distributions import (
-    CountMixture,
-    Distribution,
-    Floats,
-    Mixture,
-    check_levels,
-)
 from worlds.core.explain import Explanation, comparison, explain
-from worlds.core.lattice import CdfTable
 from worlds.core.newsvendor import Provision
 from worlds.core.outcome import Outcome, world_prob
 from worlds.core.questions import Comparison, Question
-from worlds.core.recalibration import Recalibration
-from worlds.errors import ModelFaultError
 from worlds.groups import Groups
 from worlds.periods import Periods
 from worlds.publish import Release
 from worlds.summary import summary
-from worlds.watch.containment import check
-from worlds.watch.sketch import sound
 
 WORLD_LEVEL = 0.9
-LARGEST_MEAN = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,137 +28,6 @@ class ModelUse:
     model: str
     weight: float
     snapshot: str | None
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """A central interval and its level."""
-
-    level: float
-    low: float
-    high: float
-
-
-class Exceedance(msgspec.Struct, frozen=True):
-    """The probability of lying above a threshold."""
-
-    threshold: float
-    prob: float
-
-
-class WorldPrediction(msgspec.Struct, frozen=True):
-    """What one model says by itself."""
-
-    model: str
-    weight: float
-    median: float
-    mean: float
-    low: float
-    high: float
-
-
-class Prediction(msgspec.Struct, frozen=True):
-    """What one thing will bring: the mixture over the models.
-
-    `unseen` lists labels and values the models have not met (the answer is wider for them),
-    `ignored` what the domain does not use at all.
-    """
-
-    median: float
-    mean: float
-    intervals: tuple[Interval, ...]
-    exceedance: tuple[Exceedance, ...]
-    method: str
-    error_bound: float
-    unseen: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
-    worlds: tuple[WorldPrediction, ...] = ()
-
-
-def predict_mixture(
-    parts: Sequence[tuple[str, float, Distribution]],
-    *,
-    levels: Sequence[float],
-    thresholds: Sequence[float],
-    with_worlds: bool,
-    unseen: tuple[str, ...],
-    ignored: tuple[str, ...],
-    recalibration: Recalibration | None = None,
-) -> Prediction:
-    """Mix the predictive distributions of the models and read off what was asked.
-
-    What is read off is recalibrated, if a map is given: the quantile at p is that of the mixture
-    at the level that becomes p.
-
-    Raises
-    ------
-    ModelFaultError
-        If the mixture is no distribution: a model gave what is none.
-    """
-    mixed = mix(parts)
-    ends = _ends(tuple(levels))
-    if recalibration is not None:
-        ends = recalibration.invert(ends)
-    if isinstance(mixed, CdfTable):
-        _check(sound(mixed.values) and 0 <= mixed.moments[0] < LARGEST_MEAN)
-        values, above = mixed.quantiles(ends), mixed.exceedance(thresholds)
-    else:
-        values = mixed.quantile(ends).tolist()
-        above = (1 - mixed.cdf(np.asarray(thresholds, float))).tolist() if thresholds else []
-        for _, _, part in parts:
-            if not isinstance(part, CdfTable | CountMixture):  # of a user's own
-                check(part)
-        _check(all(0 <= value < LARGEST_MEAN for value in values))
-    if recalibration is not None and above:
-        above = (1 - recalibration.apply(1 - np.array(above))).tolist()
-    return Prediction(
-        median=values[0],
-        mean=mixed.mean(),
-        intervals=tuple(map(Interval, levels, values[1::2], values[2::2])),
-        exceedance=tuple(
-            Exceedance(x, min(max(p, 0.0), 1.0)) for x, p in zip(thresholds, above, strict=True)
-        ),
-        method=str(getattr(mixed, "method", "exact")),
-        error_bound=float(getattr(mixed, "error", 0.0)),
-        unseen=unseen,
-        ignored=ignored,
-        worlds=tuple(_world(*part) for part in parts) if with_worlds else (),
-    )
-
-
-def _check(passed: bool) -> None:
-    if not passed:
-        raise ModelFaultError("", "", "invalid", "the mixture of the models is no distribution")
-
-
-@lru_cache(maxsize=256)
-def _ends(levels: tuple[float, ...]) -> Floats:
-    """Return one half and the two ends of every central interval, checked."""
-    ends = [0.5, *(p for level in levels for p in ((1 - level) / 2, (1 + level) / 2))]
-    checked = check_levels(ends)
-    checked.flags.writeable = False
-    return checked
-
-
-def _world(model: str, weight: float, table: Distribution) -> WorldPrediction:
-    low, median, high = table.quantile([0.05, 0.5, 0.95]).tolist()
-    return WorldPrediction(model, weight, median, table.mean(), low, high)
-
-
-def mix(parts: Sequence[tuple[str, float, Distribution]]) -> Distribution:
-    """Return the mixture; tables on the common grid are added up."""
-    tables = [(weight, table) for _, weight, table in parts if type(table) is CdfTable]
-    if len(tables) == len(parts):
-        mean = square = 0.0
-        values = tables[0][0] * tables[0][1].values
-        for weight, table in tables[1:]:
-            values += weight * table.values
-        for weight, table in tables:
-            first, variance = table.moments
-            mean += weight * first
-            square += weight * (variance + first**2)
-        return CdfTable(values, (mean, square - mean**2), tables[0][1].error)
-    weights = np.array([weight for _, weight, _ in parts])
-    return Mixture(weights, tuple(table for _, _, table in parts))
 
 
 @dataclass(frozen=True)

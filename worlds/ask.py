@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from worlds.answer import Answer, ModelUse, Prediction, predict_mixture
+from worlds.answer import Answer, ModelUse
 from worlds.core.coherent import recalibrated, total_of
 from worlds.core.compound import Severity
-from worlds.core.distributions import Count, CountMixture, Distribution
+from worlds.core.distributions import Count, CountMixture
 from worlds.core.engine import Belief, Beliefs, evaluate
 from worlds.core.evaluators.effort import Effort
 from worlds.core.features import Features
@@ -31,6 +31,8 @@ from worlds.errors import (
 )
 from worlds.groups import Splitting, split
 from worlds.periods import periods
+from worlds.pool import Pool, Said
+from worlds.prediction import Prediction, predicted
 from worlds.publish import Release, SnapshotStore
 from worlds.segments import SegmentModels
 from worlds.watch.containment import check, check_content, fault_of, guarded
@@ -42,9 +44,6 @@ PATIENCE = 5.0
 REMEMBERED = 256
 """Most beliefs that an answerer remembers (models times restrictions)."""
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-type Parts = Sequence[tuple[str, float, Distribution]]
-"""Model, weight, and what it says."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +138,7 @@ class Answerer:
         for loaded in self.models[self.domain.quantity("size").name].values():
             if hasattr(loaded.form, "prepare"):
                 loaded.form.prepare()
+        self._pool.of(Features())
         return self
 
     def try_out(self) -> list[ModelFaultError]:
@@ -435,7 +435,7 @@ class Answerer:
         levels: Sequence[float] = LEVELS,
         thresholds: Sequence[float] = (),
         worlds: bool = False,
-    ) -> tuple[Prediction, Parts]:
+    ) -> tuple[Prediction, Said]:
         """Predict, and return what every model said besides; a model at fault is not hidden.
 
         Raises
@@ -443,37 +443,21 @@ class Answerer:
         ModelFaultError
             If a model raised, gave no distribution or took too long: ask `without` it.
         """
-        features = self.domain.features(draft)
-        parts = []
-        surprises: set[str] = set()
-        for model, weight, form in self._sizes:
-            try:
-                parts.append((model, weight, form.quick(features, at)))
-                surprises.update(form.surprises(features))
-            except Exception as error:  # a model is anybody's code: it fails by itself
-                raise fault_of(self._size, model, error) from error
+        said = self._pool.of(self.domain.features(draft), at)
+        unused = draft.keys() - self._stated
         try:
-            found = predict_mixture(
-                parts,
+            found = predicted(
+                said,
                 levels=levels,
                 thresholds=thresholds,
                 with_worlds=worlds,
-                unseen=tuple(sorted(surprises)),
-                ignored=tuple(sorted(draft.keys() - self._stated)),
+                ignored=tuple(sorted(unused)) if unused else (),
                 recalibration=self._recalibration,
             )
         except Exception:  # which of them is to blame is looked for only now
-            self._blame(parts)
+            self._pool.blame(said)
             raise
-        return found, parts
-
-    def _blame(self, parts: Parts) -> None:
-        """Raise the fault of the first model whose forecast is no distribution."""
-        for model, _, part in parts:
-            try:
-                check(part)
-            except Exception as error:  # as above
-                raise fault_of(self._size, model, error) from error
+        return found, said
 
     def without(self, fault: ModelFaultError) -> "Answerer":
         """Return what answers without a model at fault; the weights of the others are rescaled.
@@ -542,12 +526,17 @@ class Answerer:
         return found if found and found.changes else None
 
     @cached_property
-    def _sizes(self) -> list[tuple[str, float, SizeForm]]:
-        return [
-            (model, loaded.weight, loaded.form)
-            for model, loaded in self.models[self._size].items()
-            if isinstance(loaded.form, SizeForm)
-        ]
+    def _pool(self) -> Pool:
+        """The models of sizes."""
+        loaded = self.models[self._size].items()
+        return Pool(
+            self._size,
+            [
+                (name, one.weight, one.form)
+                for name, one in loaded
+                if isinstance(one.form, SizeForm)
+            ],
+        )
 
 
 def _try_out(form: CountForm | SizeForm) -> None:

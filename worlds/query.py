@@ -16,7 +16,7 @@ import numpy as np
 
 from facts import Store
 from worlds.adhoc import NAME, Adhoc
-from worlds.answer import Answer, Prediction
+from worlds.answer import Answer
 from worlds.ask import PATIENCE, Answerer
 from worlds.core.compare import Compared, compare
 from worlds.core.decide import Decision
@@ -32,6 +32,7 @@ from worlds.errors import QuestionError
 from worlds.groups import Groups
 from worlds.periods import Periods
 from worlds.picture import svg
+from worlds.prediction import Prediction
 from worlds.publish import SnapshotStore
 from worlds.ranges import find_ranges
 from worlds.scenario_runs import ScenarioComparison, compare_scenarios, run

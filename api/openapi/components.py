@@ -15,8 +15,9 @@ from api.schemas import (
     ScenarioRequest,
 )
 from facts import Receipt
-from worlds.answer import ModelUse, Prediction
+from worlds.answer import ModelUse
 from worlds.domain import Domain, FieldType
+from worlds.prediction import Prediction
 
 type Json = dict[str, Any]
 

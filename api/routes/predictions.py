@@ -92,7 +92,7 @@ def computing(service: Service) -> tuple[Single, Many]:
                 routed = served.routing.of(entity)
         at = _moment(wanted.at) or checker.moment(draft)
         answerer = served.answerer if routed is None else routed.answerer
-        prediction, parts = answerer.forecast(
+        prediction, said = answerer.forecast(
             draft,
             at=at,
             levels=wanted.levels,
@@ -100,7 +100,7 @@ def computing(service: Service) -> tuple[Single, Many]:
             worlds=wanted.worlds,
         )
         name = f"{boot}-{next(numbers):x}"
-        note((name, entity, served, routed, parts, at, perf_counter() - begin))
+        note((name, entity, served, routed, said, at, perf_counter() - begin))
         return b'{"id":"%s",%s' % (name.encode(), _encode(prediction)[1:]), routed
 
     def single(wanted: PredictionRequest, draft: Draft) -> bytes:

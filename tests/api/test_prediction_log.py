@@ -48,10 +48,10 @@ def noted(tmp_path: Path) -> Any:
     serving = Serving(load_domain("sniffable"), store)
     serving.refresh()
     served = serving.current
-    _, parts = served.answerer.forecast({})
+    _, said = served.answerer.forecast({})
 
     def make(number: int, entity: str | None = "post:1") -> Noted:
-        return (f"p{number}", entity, served, None, parts, None, 0.001)
+        return (f"p{number}", entity, served, None, said, None, 0.001)
 
     return make
 

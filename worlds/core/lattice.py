@@ -11,6 +11,7 @@ lattice (sizes up to `LARGEST_SIZE`); `mixture_over` serves every size, more slo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, floor, log1p
 
 import numpy as np
@@ -38,6 +39,7 @@ _OFFSETS: Floats = np.arange(-2.0, 4.0)
 _FROM_MOMENTS: Floats = np.linalg.inv(np.vander(_OFFSETS, increasing=True).T)
 ERROR = 2e-4
 """Bound on the error of a cumulative probability from the lattice (checked in the tests)."""
+METHOD = "quadrature (lattice)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class CdfTable:
     values: NDArray[np.floating]
     moments: tuple[float, float]
     error: float = ERROR
-    method: str = "quadrature (lattice)"
+    method: str = METHOD
 
     def mean(self) -> float:
         """Return the mean (closed form)."""
@@ -107,6 +109,11 @@ class NegBinLattice:
         If the size is larger: the lattice is too coarse for so little noise.
     """
 
+    table: NDArray[np.float32]
+    """Array (nodes, grid): cumulative probabilities at every node of the log mean."""
+    factor_moments: tuple[float, float]
+    """Mean and mean square of the factor on the mean that is no part of the log mean."""
+
     def __init__(self, size: float) -> None:
         if not 0 < size <= LARGEST_SIZE:
             msg = f"the lattice serves sizes in (0, {LARGEST_SIZE:g}]; got {size:g}"
@@ -115,12 +122,13 @@ class NegBinLattice:
         self.step = next(step for most, step in STEPS if size <= most)
         nodes = np.arange(LOW, HIGH + self.step / 2, self.step)
         table = negative_binomial_cdf(GRID, np.exp(nodes)[:, None], np.asarray(size))
-        self._table: NDArray[np.float32] = table.astype(np.float32)
+        self.table = table.astype(np.float32)
+        self.factor_moments = (1.0, 1.0)
 
     def mix(self, parts: Sequence[LogMean]) -> CdfTable:
         """Return the mixture over uncertain log means."""
         start, weights = spread(parts, self.step)
-        values = weights @ self._table[start : start + len(weights)]
+        values = weights @ self.table[start : start + len(weights)]
         np.minimum(np.maximum(values, 0.0, out=values), 1.0, out=values)
         first = second = 0.0
         for part in parts:
@@ -167,16 +175,65 @@ def _one(spot: float, sd: float, last: int) -> tuple[int, NDArray[np.float32]]:
     return start, mass
 
 
+def weigh(
+    means: Sequence[float], sds: Sequence[float], step: float
+) -> tuple[int, NDArray[np.float32], list[tuple[int, int]]]:
+    """Return what `spread` does for every one of some normals: they share the first node.
+
+    Parameters
+    ----------
+    means, sds
+        Of the N normals.
+    step
+        Of the lattice.
+
+    Returns
+    -------
+    tuple
+        The first node; an array (N, W): the weights of the nodes from there on, which sum to 1;
+        and the first and last but one column of every row that matter.
+    """
+    last, fine = round((HIGH - LOW) / step), 1 / step
+    spots: list[tuple[float]] = []
+    scales: list[tuple[float]] = []
+    narrow: list[tuple[int, float]] = []
+    spans: list[tuple[int, int]] = []
+    for mean, sd in zip(means, sds, strict=True):
+        spot, width = _place(mean, step), sd * fine
+        reach = REACH * width
+        spans.append((max(int(spot - reach) - 3, 0), min(int(spot + reach) + 5, last + 1)))
+        if width < NARROW:
+            narrow.append((len(spots), width))
+            width = NARROW
+        spots.append((spot,))
+        scales.append((-0.5 / (width * width),))
+    start, stop = min(begin for begin, _ in spans), max(end for _, end in spans)
+    mass = _NODES[start:stop] - np.array(spots, np.float32)
+    mass *= mass
+    mass *= np.array(scales, np.float32)
+    np.exp(mass, out=mass)
+    mass /= np.add.reduce(mass, 1, keepdims=True)
+    for row, width in narrow:
+        spot = spots[row][0]
+        left = min(max(int(spot), 2), last - 3)
+        mass[row] = 0
+        mass[row, left - 2 - start : left + 4 - start] = _match_moments(spot - left, width)
+    return start, mass, spans
+
+
 def _place(mean: float, step: float) -> float:
     return (min(max(mean, LOW), HIGH) - LOW) / step
 
 
+@lru_cache(maxsize=256)
 def _match_moments(mean: float, sd: float) -> NDArray[np.float32]:
     """Return weights of six neighbouring nodes with the first six moments of a normal."""
     moments = [1.0, mean]
     for order in range(2, 6):
         moments.append(mean * moments[-1] + (order - 1) * sd**2 * moments[-2])
-    return np.asarray(_FROM_MOMENTS @ moments, np.float32)
+    six = np.asarray(_FROM_MOMENTS @ moments, np.float32)
+    six.flags.writeable = False
+    return six
 
 
 def mixture_over(parts: Sequence[LogMean], size: float) -> CountMixture:

@@ -112,7 +112,7 @@ class NoisyLattice(NegBinLattice):
         coarse, fine = (step for _, step in STEPS)
         self.size = size
         self.step = coarse if noise.log_sd > SOFT else fine
-        self._moments = noise.moments
+        self.factor_moments = noise.moments
         stride, jump = round(self.step / FINE), round(RATIO_STEP / FINE)
         count = round((HIGH - LOW) / self.step) + 1
         start = round(-LOWEST / FINE) + jump * noise.first
@@ -121,15 +121,15 @@ class NoisyLattice(NegBinLattice):
         for k, weight in enumerate(noise.weights):
             begin = start + jump * k
             table += np.float32(weight) * base[begin : begin + stride * (count - 1) + 1 : stride]
-        self._table = table
+        self.table = table
 
     def mix(self, parts: Sequence[LogMean]) -> CdfTable:
         """Return the mixture over uncertain log means."""
         start, weights = spread(parts, self.step)
-        values = weights @ self._table[start : start + len(weights)]
+        values = weights @ self.table[start : start + len(weights)]
         np.minimum(np.maximum(values, 0.0, out=values), 1.0, out=values)
         first, second = _moments(parts)
-        mean, square = self._moments
+        mean, square = self.factor_moments
         first, second = first * mean, second * square * (1 + 1 / self.size) + first * mean
         return CdfTable(values, (first, second - first**2))
 

@@ -296,14 +296,14 @@ def test_compressing_a_population_keeps_mean_and_variance(rng: np.random.Generat
     )
 
 
-def test_alternatives_with_nearly_equal_effects_enter_as_one_normal() -> None:
+def test_alternatives_are_mixed_not_folded_into_one_normal() -> None:
     rng = np.random.default_rng(11)
     draws = rng.normal([3.0, 0.10, -0.12], [0.1, 0.05, 0.06], (256, 3)).T.astype(np.float32)
     columns = ("intercept", "region=a", "region=b")
-    form = LogLinear(columns, draws, 1.6, {"region": 0.2}, (), {}, 0.0, T0)
-    both = Features({"region": (("a", 0.6), ("b", 0.4))})
-    assert len(form.log_mean(both)) == 1
-    sides = [form.predict(Features({"region": ((label, 1.0),)})) for label in ("a", "b")]
+    form = LogLinear(columns, draws, 6.0, {"region": 0.9}, (), {}, 0.0, T0)
+    labels = (("a", 0.5), ("b", 0.3), ("never seen", 0.2))  # one normal would be off by 0.02
+    sides = [(p, form.predict(Features({"region": ((label, 1.0),)}))) for label, p in labels]
+    mixed = form.predict(Features({"region": labels}))
     for k in (2, 12, 25, 60, 110):
-        direct = 0.6 * float(sides[0].cdf(k)) + 0.4 * float(sides[1].cdf(k))
-        assert float(form.predict(both).cdf(k)) == pytest.approx(direct, abs=ERROR)
+        direct = sum(p * float(side.cdf(k)) for p, side in sides)
+        assert float(mixed.cdf(k)) == pytest.approx(direct, abs=1e-9)

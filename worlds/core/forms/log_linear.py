@@ -21,10 +21,6 @@ from worlds.core.noise import Noise, NoisyLattice
 from worlds.errors import SnapshotError
 
 MAX_ALTERNATIVES = 32
-FOLD = 0.12
-"""Spread of the effects of alternatives up to which they enter as one normal (error below 2e-4)."""
-FOLD_INSIDE = 0.3
-"""The same for the uncertainty of the effects themselves: an unseen label is kept apart."""
 DRIFT_DAYS = 365.0
 """Days after which the level is taken to have drifted as far as it will."""
 OWN = ((-sqrt(3.0), 1 / 6), (0.0, 2 / 3), (sqrt(3.0), 1 / 6))
@@ -52,7 +48,7 @@ class NumberRange:
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
     """A category, or a group of tags: the column of every label, the variance of an unseen one."""
 
     name: str
@@ -114,25 +110,25 @@ class LogLinear:
             raise SnapshotError(msg)
 
     @cached_property
-    def _groups(self) -> tuple["_Group", ...]:
+    def groups(self) -> tuple["Group", ...]:
+        """The categories and groups of tags."""
         found: dict[str, dict[str, int]] = {name: {} for name in self.group_sd}
         for index, column in enumerate(self.columns):
             group, stated, label = column.partition("=")
             if stated and group in found:
                 found[group][label] = index
         return tuple(
-            _Group(name, name in self.tags, found[name], sd**2)
-            for name, sd in self.group_sd.items()
+            Group(name, name in self.tags, found[name], sd**2) for name, sd in self.group_sd.items()
         )
 
     @cached_property
-    def _by_name(self) -> dict[str, "_Group"]:
-        return {group.name: group for group in self._groups}
+    def _by_name(self) -> dict[str, "Group"]:
+        return {group.name: group for group in self.groups}
 
     @cached_property
-    def _entries(self) -> tuple[tuple[str, int, NumberRange, float], ...]:
+    def entries(self) -> tuple[tuple[str, int, NumberRange, float], ...]:
         """For every number its column, its range, and the variance if it is unknown."""
-        means, covariance = self._moments
+        means, covariance = self.moments
         index = {name: i for i, name in enumerate(self.columns)}
         found = []
         for name, entry in self.numbers.items():
@@ -142,7 +138,8 @@ class LogLinear:
         return tuple(found)
 
     @cached_property
-    def _lattice(self) -> NegBinLattice:
+    def lattice(self) -> NegBinLattice:
+        """The table that `quick` reads."""
         return NoisyLattice(self.noise, self.size) if self.noise else NegBinLattice(self.size)
 
     def prepare(self) -> None:
@@ -160,7 +157,7 @@ class LogLinear:
         """Return the predictive distribution on the lattice (see `worlds.core.lattice`)."""
         if self.size > LARGEST_SIZE:
             return self.predict(features, at)
-        return self._lattice.mix(self.log_mean(features, at))
+        return self.lattice.mix(self.log_mean(features, at))
 
     def log_mean(self, features: Features, at: datetime | None = None) -> list[LogMean]:
         """Return the log mean: one normal for every combination of uncertain labels.
@@ -171,10 +168,6 @@ class LogLinear:
         terms, variance, unsettled = self._terms(features)
         parts = [(1.0, terms, variance + self._drift_variance(at))]
         for category, alternatives in unsettled:
-            folded = self._folded(category, alternatives)
-            if folded is not None:
-                parts = [(w, [*more, *folded[0]], extra + folded[1]) for w, more, extra in parts]
-                continue
             parts = [
                 (weight * prob, *self._with(more, extra, category, label))
                 for weight, more, extra in parts
@@ -184,50 +177,23 @@ class LogLinear:
         total = sum(weight for weight, _, _ in parts)
         return [self._normal(weight / total, more, extra) for weight, more, extra in parts]
 
-    def _folded(self, category: str, alternatives: Alternatives) -> tuple[Terms, float] | None:
-        """Return an uncertain label as one normal of the same mean and variance.
-
-        None where the effects of its alternatives lie too far apart for that.
-        """
-        means, covariance = self._moments
-        group = self._by_name[category]
-        terms: Terms = []
-        first = second = inside = 0.0
-        for label, prob in alternatives:
-            column = group.columns.get(label)
-            if column is None:
-                inside += prob * group.variance
-                continue
-            terms.append((column, prob))
-            first += prob * means[column]
-            second += prob * means[column] ** 2
-            inside += prob * covariance[column][column]
-        between = second - first**2
-        if between > FOLD**2 or inside > FOLD_INSIDE**2:
-            return None
-        for column, prob in terms:
-            row = covariance[column]
-            for other, share in terms:
-                inside -= prob * share * row[other]
-        return terms, max(inside, 0.0) + max(between, 0.0)
-
     def _normal(self, weight: float, terms: Terms, variance: float) -> LogMean:
         columns, values = zip(*terms, strict=True)
-        row = np.array(values) @ self._factor.take(columns, 0)
+        row = np.array(values) @ self.factor.take(columns, 0)
         spread = row[1:]
         return LogMean(weight, float(row[0]), sqrt(variance + float(spread @ spread)))
 
     @cached_property
-    def _factor(self) -> Floats:
+    def factor(self) -> Floats:
         """Posterior mean of every effect, then a square root of their covariance: (p, 1 + k)."""
-        means, covariance = self._moments
+        means, covariance = self.moments
         values, vectors = np.linalg.eigh(np.array(covariance))
         kept = values > values[-1] * 1e-12
         root = vectors[:, kept] * np.sqrt(values[kept])
         return np.ascontiguousarray(np.column_stack([means, root]))
 
     @cached_property
-    def _moments(self) -> tuple[list[float], list[list[float]]]:
+    def moments(self) -> tuple[list[float], list[list[float]]]:
         """Posterior means and covariances of the effects, as lists: a few are read at a time."""
         draws = self.draws.astype(float)
         covariance = np.atleast_2d(np.cov(draws, ddof=0))
@@ -258,7 +224,7 @@ class LogLinear:
         terms: Terms = [(0, 1.0)]
         variance = 0.0
         unsettled = []
-        for group in self._groups:
+        for group in self.groups:
             if group.is_tag:
                 labels = features.tags.get(group.name, ())
             else:
@@ -273,7 +239,7 @@ class LogLinear:
                     variance += group.variance
                 else:
                     terms.append((column, 1.0))
-        for name, column, entry, unknown in self._entries:
+        for name, column, entry, unknown in self.entries:
             value = features.numbers.get(name)
             if value is None:
                 variance += unknown
@@ -287,7 +253,7 @@ class LogLinear:
         Only of what the model uses: what it ignores is no surprise to it.
         """
         found = []
-        for group in self._groups:
+        for group in self.groups:
             name, known = group.name, group.columns
             labels = [label for label, _ in features.categories.get(name, ())]
             labels += features.tags.get(name, ())
