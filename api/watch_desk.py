@@ -64,6 +64,7 @@ class WatchDesk:
         rules: Rules | None = None,
     ) -> None:
         self.reason: str | None = None
+        self.decides = True
         self.watch = Watch(domain.label, domain.label_ripens, rules or Rules())
         self.decisions = Watch(domain.label, domain.label_ripens, decisions=True)
         self._domain = domain
@@ -139,7 +140,7 @@ class WatchDesk:
             raise FactsError(self._facts.reason)
         reader, now = self._read_from(), self._now()
         self.decisions.read(reader, now)
-        if self.watch.read(reader, now, PAGES):
+        if self.watch.read(reader, now, PAGES) and self.decides:
             events = self._due(reader, now)
             if events:
                 self._facts.store.record(events)

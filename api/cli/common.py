@@ -1,6 +1,7 @@
 """What all commands share: options, settings, errors as one line, JSON."""
 
 import functools
+import getpass
 import json
 import os
 from collections.abc import Callable
@@ -94,6 +95,14 @@ def answerer(chosen: Settings, domain: Domain) -> Answerer:
     """Return the models in force; the default belief where there are none."""
     store = snapshots(chosen, domain)
     return Answerer.load(domain, store, store.current())
+
+
+def user() -> str:
+    """Return who gives the command."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"user {os.getuid()}"
 
 
 def fields(report: object) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """``worlds models``: what is in force, what was before, and what a person does about it."""
 
-import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +9,7 @@ import click
 
 from api import registry
 from api.cli import common, show_registry
+from api.cli.overrides import lift, override, overrides
 from api.cli.show import show_models
 from api.describe import describe
 from api.errors import CommandError
@@ -154,6 +153,10 @@ def unpin(name: str, as_json: bool, var: str | None, domain: str | None) -> None
     )
 
 
+for one in (override, overrides, lift):
+    command.add_command(one)
+
+
 @contextmanager
 def _writing() -> Iterator[None]:
     """Say in a line that the disk takes nothing: what is in force has not changed."""
@@ -171,14 +174,7 @@ def _store(var: str | None, domain: str | None) -> SnapshotStore:
 def _by(who: str | None, reason: str) -> By:
     if not reason.strip():
         raise CommandError("--reason is empty: say why, for those who come after you")
-    return By(who or _user(), reason, datetime.now(UTC))
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"user {os.getuid()}"
+    return By(who or common.user(), reason, datetime.now(UTC))
 
 
 def _switched(made: Release, as_json: bool) -> None:
