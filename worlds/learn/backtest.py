@@ -15,12 +15,11 @@ from worlds.learn.protocol import CountModel, Declined, SizeModel, as_fit
 from worlds.learn.scoring import SMALLEST, Scores, collect, score
 from worlds.learn.seeds import stream
 from worlds.learn.series import Counts, Items, aware, utc64
+from worlds.learn.size_map import BLOCKS
 from worlds.learn.size_pool import SizeScores
 from worlds.learn.trial_scores import trial_scores
 from worlds.learn.usual import View
 
-BLOCKS = 6
-"""Refits of a size model: each forecasts the items up to the next."""
 MOST_TRIED = 8_000
 """The latest labelled items that refits look at: weights are of now, and refits take time."""
 MOST_SCORED = 1200

@@ -19,9 +19,9 @@ from worlds.errors import FitError
 from worlds.learn.series import Items, Times, utc64
 
 BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
-"""Time zero of things whose time is a number of days, or only their order."""
+"""Time zero of things whose time is a number of days, or unknown."""
 APART = np.timedelta64(1, "ms")
-"""Time between things of which only the order is known."""
+"""Time between things whose time is not known."""
 
 
 class Columns(Protocol):
@@ -43,7 +43,7 @@ class Layout:
     Parameters
     ----------
     time
-        Column with the begin of things, as times or in days; None: rows are in order.
+        Column with the begin of things, as times or in days; None: the table does not say.
     categories, tags, numbers
         Columns of one label a thing, of any number of labels, of a number.
     """
@@ -105,8 +105,14 @@ class Layout:
             raise FitError(msg)
         return np.asarray(utc64(BEGIN) + (days * 86400e6).astype("timedelta64[us]"))
 
-    def items(self, columns: Columns, label: Sequence[float] | Floats, quantity: Quantity) -> Items:
-        """Return the table as items, oldest first.
+    def items(
+        self,
+        columns: Columns,
+        label: Sequence[float] | Floats,
+        quantity: Quantity,
+        rng: np.random.Generator,
+    ) -> Items:
+        """Return the table as items, oldest first; in random order where it gives no time.
 
         Raises
         ------
@@ -121,7 +127,7 @@ class Layout:
         known = np.where(known >= 0, np.round(known), np.nan)
         at = self.times(columns)
         if at is None:
-            at = utc64(BEGIN) + np.arange(len(features)) * APART
+            at = utc64(BEGIN) + rng.permutation(len(features)) * APART
         order = np.argsort(at, kind="stable")
         rows = [features[i] for i in order]
         return Items(quantity, rows, at[order], known[order], at[order])

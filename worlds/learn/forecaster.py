@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from worlds.answer import mix
 from worlds.core.distributions import Floats, check_levels
+from worlds.core.ends import mid_quantiles
 from worlds.core.features import Features
 from worlds.core.forms import SizeForm
 from worlds.core.lattice import GRID, CdfTable
@@ -79,8 +80,9 @@ class Forecaster:
         label
             What every row brought; not finite where it is not known.
         time
-            Column with the begin of things, as times or in days. Left out: the rows are in
-            order, and the rows that are predicted follow upon them.
+            Column with the begin of things, as times or in days. Left out: the order of the
+            rows says nothing, and the rows that are predicted are like them. Rows that are in
+            order need a column that says so; their number will do.
         models
             Names of built-in models, or models of your own.
         seed
@@ -89,7 +91,7 @@ class Forecaster:
         layout = Layout.of(columns, time=time)
         known = np.asarray(label, float)
         quantity = Quantity("label", "units", "size", "row", usual(known))
-        items = layout.items(columns, known, quantity)
+        items = layout.items(columns, known, quantity, stream(seed, "order"))
         forms: dict[str, SizeForm] = {}
         scores: dict[str, SizeScores] = {}
         declined: dict[str, str] = {}
@@ -123,13 +125,18 @@ class Forecaster:
         return CdfTable(self.recalibration.apply(values), (mixed.mean(), mixed.var()))
 
     def quantiles(self, columns: Columns, levels: ArrayLike) -> Floats:
-        """Return an array (rows, levels) of quantiles."""
+        """Return an array (rows, levels) of mid-quantiles, not rounded.
+
+        Intervals between them hold what they say, of small counts too (see `worlds.core.ends`).
+        ``table(...).quantile`` gives the smallest whole number that is not exceeded with at
+        least a probability.
+        """
         wanted = check_levels(levels)
         at = self.layout.times(columns)
         return np.array(
             [
-                self.table(features, None if at is None else at[row]).quantile(wanted)
-                for row, features in enumerate(self.layout.features(columns))
+                mid_quantiles(self.table(one, None if at is None else at[row]).values, wanted)
+                for row, one in enumerate(self.layout.features(columns))
             ]
         ).reshape(-1, len(wanted))
 

@@ -2,7 +2,7 @@
 
 The CRPS of a mixture is exactly quadratic in its weights, so stacking is a small convex problem.
 It is preferred to the log score here because sizes have heavy tails: a few viral things would
-decide a log score, and what is asked of sizes is intervals.
+decide a log score, and what is asked of sizes is intervals. The map is that of `size_map`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,13 @@ from worlds.core.distributions import Floats
 from worlds.core.lattice import GRID
 from worlds.core.recalibration import Recalibration
 from worlds.learn.scoring import Scores
+from worlds.learn.size_map import learn_map
 from worlds.learn.stacking import FLOOR
 
 MEMORY = 1 / 3
 """Share of the forecasts on trial after which one counts half: what was good lately counts."""
 PULL = 20.0
 """Forecasts that equal weights are worth."""
-STRENGTH = 100.0
-"""Forecasts that the identity is worth in the recalibration: weights took from the same ones."""
 HEAVY = 1e4
 """Weight of the condition that weights sum to one."""
 _WIDTHS: Floats = np.diff(GRID)
@@ -74,8 +73,8 @@ def pool_sizes(scores: Mapping[str, SizeScores]) -> SizePool:
         ).sum(1)
         for side in ("below", "upto")
     )
-    found = Recalibration.fit_between(below, upto, strength=STRENGTH)
-    return SizePool({name: float(w) for name, w in zip(names, share, strict=True)}, found)
+    weights = {name: float(weight) for name, weight in zip(names, share, strict=True)}
+    return SizePool(weights, learn_map(below, upto, worth))
 
 
 def filled(tables: Sequence[NDArray[np.float32]], made: NDArray[np.bool_]) -> NDArray[np.float32]:
