@@ -78,7 +78,6 @@ def test_intervals_cover_under_bursts_and_zeros(name: str, change: object) -> No
         assert abs(found.coverage(level) - level) < error
 
 
-@pytest.mark.xfail(reason="with 6 trial refits instead of 12 the gap is .122: .002 too wide")
 def test_learned_comes_near_the_truth_and_beats_the_marginal() -> None:
     items, truth = made.items(np.random.default_rng(5), 2000)
     place = {moment: i for i, moment in enumerate(items.at)}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from worlds.core.distributions import Floats
 from worlds.core.features import Features, FeatureSpec
 from worlds.core.forms.log_linear import NumberRange
 
@@ -40,6 +41,23 @@ class Design:
     matrix: sparse.csr_array
     groups: Mapping[str, NDArray[np.intp]]
     numbers: Mapping[str, NumberRange]
+
+    def unsettled(self, effects: Floats, categories: Sequence[str]) -> Floats:
+        """Return the variance (n,) of the log means by which label of a category is the true one.
+
+        Parameters
+        ----------
+        effects
+            Array (p,): the effect of every column; a label without a column has none.
+        categories
+            The groups of which one label holds.
+        """
+        found = np.zeros(self.matrix.shape[0])
+        for name in categories:
+            places = self.groups[name]
+            probs, own = self.matrix[:, places], effects[places]
+            found += probs @ own**2 - (probs @ own) ** 2
+        return np.maximum(found, 0.0)
 
 
 def build(features: Sequence[Features], spec: FeatureSpec) -> Design:

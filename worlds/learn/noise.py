@@ -19,11 +19,20 @@ HALF_LIFE = 500.0
 PRIOR = 3.0
 """Observations that the log-normal shape is worth."""
 ROUNDS = 30
+SURE = 0.02
+"""Standard deviation of a log mean that makes no difference."""
 TAIL_SD = 1.3
 """Spread of the prior around that of the residuals: tails a little heavier than log-normal."""
 
 
-def fit(y: Floats, log_mean: Floats, *, used: float = 0.0, half_life: float = HALF_LIFE) -> Noise:
+def fit(
+    y: Floats,
+    log_mean: Floats,
+    *,
+    used: float = 0.0,
+    half_life: float = HALF_LIFE,
+    unsettled: Floats | None = None,
+) -> Noise:
     """Return the noise around fitted log means.
 
     Parameters
@@ -34,11 +43,15 @@ def fit(y: Floats, log_mean: Floats, *, used: float = 0.0, half_life: float = HA
         Parameters that the means have used up: residuals are too small by what they have taken.
     half_life
         Observations after which one counts half; infinite: all alike.
+    unsettled
+        Array (n,): variance of the log means by labels that are not certain. It is no noise:
+        forecasts add that of their own labels.
     """
-    y, log_mean = y[-MOST:], log_mean[-MOST:]
+    spread = np.zeros(len(y)) if unsettled is None else np.sqrt(unsettled)
+    y, log_mean, spread = y[-MOST:], log_mean[-MOST:], spread[-MOST:]
     weight = fading(len(y), half_life)
     grid = log_grid()
-    likely = _likelihood(y, log_mean, grid)
+    likely = _likelihood(y, log_mean, spread, grid)
     prior = _prior(y, log_mean, weight, grid)
     found = prior
     for _ in range(ROUNDS):
@@ -48,12 +61,28 @@ def fit(y: Floats, log_mean: Floats, *, used: float = 0.0, half_life: float = HA
     return Noise.of(grid, _widened(found, grid, used, weight))
 
 
-def _likelihood(y: Floats, log_mean: Floats, grid: Floats) -> Floats:
-    """Return the likelihood of every count under every factor, up to a constant of the count."""
+def _likelihood(y: Floats, log_mean: Floats, spread: Floats, grid: Floats) -> Floats:
+    """Return the likelihood of every count under every factor, up to a constant of the count.
+
+    That of an uncertain log mean is averaged over three nodes (Gauss-Hermite).
+    """
+    terms = _log_likelihood(y, log_mean, grid)
+    top = terms.max(1, keepdims=True)
+    likely = np.exp(terms - top)
+    wide = np.flatnonzero(spread > SURE)
+    if len(wide):
+        y, log_mean, aside, top = y[wide], log_mean[wide], np.sqrt(3) * spread[wide], top[wide]
+        likely[wide] *= 2 / 3
+        for shifted in (log_mean - aside, log_mean + aside):
+            likely[wide] += np.exp(_log_likelihood(y, shifted, grid) - top) / 6
+    return np.asarray(likely)
+
+
+def _log_likelihood(y: Floats, log_mean: Floats, grid: Floats) -> Floats:
     log_means = np.clip(log_mean[:, None] + grid, -30.0, 30.0)
     terms = y[:, None] * log_means
     terms -= (y[:, None] + SMOOTH_SIZE) * np.log(SMOOTH_SIZE + np.exp(log_means))
-    return np.asarray(np.exp(terms - terms.max(1, keepdims=True)))
+    return np.asarray(terms)
 
 
 def _prior(y: Floats, log_mean: Floats, weight: Floats, grid: Floats) -> Floats:

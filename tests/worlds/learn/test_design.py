@@ -53,3 +53,17 @@ def test_no_items_give_an_empty_design() -> None:
     found = design.build([], SPEC)
     assert found.columns == ()
     assert found.matrix.shape == (0, 0)
+
+
+def test_uncertain_labels_leave_the_log_mean_unsettled() -> None:
+    things = [
+        Features({"breed": (("pug", 0.7), ("beagle", 0.3))}, {"hashtag": ("a", "b")}),
+        Features({"breed": (("pug", 1.0),)}, {"hashtag": ("a",)}),
+        Features({"breed": (("pug", 0.2), ("beagle", 0.8))}),
+    ]
+    found = design.build(things, SPEC)
+    effects = np.array(
+        [{"breed=pug": 0.5, "breed=beagle": -0.5}.get(c, 1.0) for c in found.columns]
+    )
+    variance = found.unsettled(effects, SPEC.categories)
+    assert variance == pytest.approx([0.7 * 0.3, 0.0, 0.2 * 0.8])

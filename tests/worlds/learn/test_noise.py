@@ -46,3 +46,14 @@ def test_few_counts_leave_a_wide_law(y: list[float]) -> None:
     found = noise.fit(np.array(y), np.full(len(y), 1.0))
     assert found.log_sd > 0.25
     assert found.weights.sum() == pytest.approx(1.0)
+
+
+def test_what_uncertain_labels_add_is_no_noise(rng: np.random.Generator) -> None:
+    """Items differ by a label that is not certain, whose effect has a known variance."""
+    side = rng.normal(0, 0.6, 2000)
+    y = rng.negative_binomial(4, 4 / (4 + np.exp(4 + side))).astype(float)
+    flat = np.full(2000, 4.0)
+    known = noise.fit(y, flat + side).log_sd
+    told = noise.fit(y, flat, unsettled=np.full(2000, 0.6**2)).log_sd
+    assert told == pytest.approx(known, rel=0.1)
+    assert noise.fit(y, flat).log_sd > 1.2 * known

@@ -10,13 +10,13 @@ from worlds.core.distributions import Floats
 from worlds.core.features import FeatureSpec
 from worlds.core.forms.forest import MIDDLE, Forest
 from worlds.core.forms.log_linear import LogLinear
-from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import design as designs
 from worlds.learn import hierarchy
 from worlds.learn.boosting import TREES, boost
-from worlds.learn.models.size_learned import level_first, record, regression
+from worlds.learn.models.size_learned import record, regression
 from worlds.learn.protocol import Declined, Fit, Result
 from worlds.learn.series import Items
+from worlds.learn.sizes import latest
 
 LEAST = 150
 """Labelled items below which trees find nothing but chance."""
@@ -38,22 +38,12 @@ class Boosted:
         self, items: Items, spec: FeatureSpec, *, at: datetime, rng: np.random.Generator
     ) -> Result:
         """Fit the regression, then trees on the log ratios of the labels to it."""
-        known = items.labelled()
-        if len(known) < LEAST:
-            return Declined(self.name, f"{len(known)} items with a known label; needs {LEAST}")
-        started = regression(items, spec, at, MOST)
+        known = latest(items, self.name, LEAST, MOST)
+        if isinstance(known, Declined):
+            return known
+        started = regression(items, spec, at, known)
         made, fitted = started.made, started.fitted
-        base = LogLinear(
-            columns=("intercept", *made.design.columns),
-            draws=level_first(fitted.draws(rng, DRAWS), len(made.design.columns)),
-            size=SMOOTH_SIZE,
-            group_sd={name: fitted.sd[name] for name in made.design.groups},
-            tags=spec.tags,
-            numbers=made.design.numbers,
-            drift_sd=made.drift(fitted.effects, fitted.sd["level"]),
-            reference=made.reference,
-            population=made.population,
-        )
+        base = made.form(fitted.draws(rng, DRAWS), fitted.effects, fitted.sd)
         x = encoded(base, made.design)
         ratio = np.log(made.problem.y + MIDDLE) - made.log_mean(fitted.effects)
         found = boost(x, ratio, hierarchy.fading(len(x), MEMORY), rng)

@@ -5,18 +5,16 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from worlds.core.distributions import Floats
 from worlds.core.features import FeatureSpec
-from worlds.core.forms.log_linear import LogLinear
-from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import design as designs
 from worlds.learn import level as levels
 from worlds.learn import negbin
 from worlds.learn import noise as noises
 from worlds.learn.protocol import Declined, Fit, Result
-from worlds.learn.series import POPULATION, Items, aware
+from worlds.learn.series import Items
+from worlds.learn.sizes import latest, served
 
 LEAST = 5
 MOST = 20_000
@@ -44,27 +42,28 @@ class Historical:
         self, items: Items, spec: FeatureSpec, *, at: datetime, rng: np.random.Generator
     ) -> Result:
         """Fit level and factors in turn on the labelled items."""
-        known = items.labelled()
-        if len(known) < LEAST:
-            return Declined(self.name, f"{len(known)} items with a known label; needs {LEAST}")
-        known = known.take(np.arange(max(0, len(known) - MOST), len(known)))
+        known = latest(items, self.name, LEAST, MOST)
+        if isinstance(known, Declined):
+            return known
         design = designs.build(known.features, FeatureSpec(spec.categories, spec.tags))
         effects, level, size = _alternate(known.label, design)
         now = float(level.before[-1])
         noise = 1 / max(now, 0.1) + 1 / size
         centre = np.concatenate([[np.log(now)], effects.mean])
         variance = np.concatenate([[noise / (level.effective + 1)], effects.variance])
-        form = LogLinear(
-            columns=("intercept", *design.columns),
+        form = served(
+            items,
+            spec,
+            known,
             draws=_draws(centre, variance, rng),
-            size=SMOOTH_SIZE,
+            noise=noises.fit(
+                known.label,
+                _log_mean(level, effects, design),
+                unsettled=design.unsettled(effects.mean, spec.categories),
+            ),
+            design=design,
             group_sd=effects.sd,
-            tags=spec.tags,
-            numbers={},
             drift_sd=_drift(level, noise, known.days(at)),
-            reference=aware(known.at[-1]),
-            population=tuple(items.features[-POPULATION:]),
-            noise=noises.fit(known.label, _log_mean(level, effects, design)),
         )
         record = {"method": "shrunken factors", "items": len(known), "half_life": level.half_life}
         return Fit(form, record)
@@ -144,8 +143,8 @@ def _drift(level: levels.Level, noise: float, days: Floats) -> float:
     return float(np.clip(np.sqrt(max(variance, 0.0) * rate / lag), LEAST_DRIFT, MOST_DRIFT))
 
 
-def _draws(centre: Floats, variance: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
+def _draws(centre: Floats, variance: Floats, rng: np.random.Generator) -> Floats:
     """Return antithetic normal draws (p, S)."""
     z = rng.standard_normal((len(centre), DRAWS // 2))
     noise = np.sqrt(variance)[:, None] * z
-    return (centre[:, None] + np.hstack([noise, -noise])).astype(np.float32)
+    return np.asarray(centre[:, None] + np.hstack([noise, -noise]))

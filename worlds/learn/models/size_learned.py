@@ -7,6 +7,7 @@ binomial cannot be narrow in the middle and heavy in the tail.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -16,14 +17,15 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 
 from worlds.core.distributions import Floats
-from worlds.core.features import Features, FeatureSpec
+from worlds.core.features import FeatureSpec
 from worlds.core.forms.log_linear import LogLinear
-from worlds.core.noise import SMOOTH_SIZE
+from worlds.core.noise import Noise
 from worlds.learn import design as designs
 from worlds.learn import hierarchy
 from worlds.learn import noise as noises
 from worlds.learn.protocol import Declined, Fit, Result
-from worlds.learn.series import POPULATION, Items, aware
+from worlds.learn.series import Items
+from worlds.learn.sizes import latest, served
 
 LEAST = 20
 """Labelled items below which the effects are not worth telling apart."""
@@ -53,25 +55,13 @@ class Learned:
         self, items: Items, spec: FeatureSpec, *, at: datetime, rng: np.random.Generator
     ) -> Result:
         """Fit on the labelled items; the level is known up to the last of them."""
-        known = int(np.isfinite(items.label).sum())
-        if known < LEAST:
-            return Declined(self.name, f"{known} items with a known label; needs {LEAST}")
-        found = regression(items, spec, at, MOST)
+        known = latest(items, self.name, LEAST, MOST)
+        if isinstance(known, Declined):
+            return known
+        found = regression(items, spec, at, known)
         made, fitted = found.made, found.fitted
-        form = LogLinear(
-            columns=("intercept", *made.design.columns),
-            draws=level_first(fitted.draws(rng, DRAWS), len(made.design.columns)),
-            size=SMOOTH_SIZE,
-            group_sd={name: fitted.sd[name] for name in made.design.groups},
-            tags=spec.tags,
-            numbers=made.design.numbers,
-            drift_sd=made.drift(fitted.effects, fitted.sd["level"]),
-            reference=made.reference,
-            population=made.population,
-            noise=noises.fit(
-                made.problem.y, made.log_mean(fitted.effects), used=spent(made.problem, fitted)
-            ),
-        )
+        noise = made.noise(fitted.effects, spent(made.problem, fitted))
+        form = made.form(fitted.draws(rng, DRAWS), fitted.effects, fitted.sd, noise)
         return Fit(form, record(fitted, len(made.problem.y)))
 
 
@@ -81,21 +71,53 @@ class Prepared:
 
     Parameters
     ----------
+    items, spec, at
+        What was to be fitted, and when.
+    known
+        The items it is fitted on.
     design, problem
         Columns and data of the regression.
     step_days
         Length of a step of the level.
-    reference
-        When the last labelled item began: the level is known up to there.
-    population
-        Recent things, label known or not.
     """
 
+    items: Items
+    spec: FeatureSpec
+    at: datetime
+    known: Items
     design: designs.Design
     problem: hierarchy.Problem
     step_days: float
-    reference: datetime
-    population: tuple[Features, ...]
+
+    def form(
+        self,
+        draws: Floats,
+        effects: Floats,
+        sd: Mapping[str, float],
+        noise: Noise | None = None,
+    ) -> LogLinear:
+        """Return what is served: draws (p + K, S) around effects, sds by group, and the noise."""
+        return served(
+            self.items,
+            self.spec,
+            self.known,
+            # the last level is the intercept
+            draws=np.vstack([draws[-1:], draws[: len(self.design.columns)]]),
+            noise=noise,
+            design=self.design,
+            group_sd={name: sd[name] for name in self.design.groups},
+            drift_sd=self.drift(effects, sd["level"]),
+        )
+
+    def noise(self, effects: Floats, used: float) -> Noise:
+        """Return the law of what effects that have used up so many parameters leave."""
+        own = effects[: len(self.design.columns)]
+        return noises.fit(
+            self.problem.y,
+            self.log_mean(effects),
+            used=used,
+            unsettled=self.design.unsettled(own, self.spec.categories),
+        )
 
     def drift(self, effects: Floats, step_sd: float) -> float:
         """Return the sd of the log level a day.
@@ -118,36 +140,30 @@ class Prepared:
         return np.asarray(self.problem.matrix @ lasting)
 
 
-def prepare(items: Items, spec: FeatureSpec, at: datetime, most: int) -> Prepared:
-    """Return the regression on the latest labelled items."""
-    known = items.labelled()
-    known = known.take(np.arange(max(0, len(known) - most), len(known)))
+def prepare(items: Items, spec: FeatureSpec, at: datetime, known: Items) -> Prepared:
+    """Return the regression on items with known labels."""
     design = designs.build(known.features, spec)
     steps = level_steps(known.days(at))
     matrix, groups = shocked(design.matrix, variance_groups(design), steps)
     problem = hierarchy.Problem.of(known.label, matrix, groups, steps.index, steps.count)
-    population = tuple(items.features[-POPULATION:])
-    return Prepared(design, problem, steps.days, aware(known.at[-1]), population)
+    return Prepared(items, spec, at, known, design, problem, steps.days)
 
 
 @dataclass(frozen=True, slots=True)
 class Regression:
     """A fitted regression, and what it was fitted on."""
 
-    items: Items
-    spec: FeatureSpec
-    at: datetime
-    used: int
     made: Prepared
     fitted: hierarchy.Fitted
 
     def is_of(self, items: Items, spec: FeatureSpec, at: datetime, used: int) -> bool:
         """Return whether it was fitted on just this."""
+        mine, made = self.made.items, self.made
         return (
-            (self.used, self.at, self.spec, len(self.items)) == (used, at, spec, len(items))
-            and np.array_equal(self.items.label, items.label, equal_nan=True)
-            and np.array_equal(self.items.at, items.at)
-            and self.items.features == items.features
+            (len(made.known), made.at, made.spec, len(mine)) == (used, at, spec, len(items))
+            and np.array_equal(mine.label, items.label, equal_nan=True)
+            and np.array_equal(mine.at, items.at)
+            and mine.features == items.features
         )
 
 
@@ -155,14 +171,13 @@ REMEMBERED: deque[Regression] = deque(maxlen=8)
 """The latest regressions: `boosted` starts from the one that `learned` has found."""
 
 
-def regression(items: Items, spec: FeatureSpec, at: datetime, most: int) -> Regression:
+def regression(items: Items, spec: FeatureSpec, at: datetime, known: Items) -> Regression:
     """Return the fitted regression on the latest labelled items, from memory if it is there."""
-    used = min(int(np.isfinite(items.label).sum()), most)
     for one in REMEMBERED:
-        if one.is_of(items, spec, at, used):
+        if one.is_of(items, spec, at, len(known)):
             return one
-    made = prepare(items, spec, at, most)
-    found = Regression(items, spec, at, used, made, hierarchy.fit(made.problem))
+    made = prepare(items, spec, at, known)
+    found = Regression(made, hierarchy.fit(made.problem))
     REMEMBERED.append(found)
     return found
 
@@ -220,11 +235,6 @@ def variance_groups(design: designs.Design) -> dict[str, NDArray[np.intp]]:
         for name in design.numbers
     }
     return {**design.groups, **single}
-
-
-def level_first(draws: NDArray[np.float64], columns: int) -> NDArray[np.float32]:
-    """Return draws (1 + p, S): the last level as the intercept, then the effects."""
-    return np.vstack([draws[-1:], draws[:columns]]).astype(np.float32)
 
 
 def record(fitted: hierarchy.Fitted, used: int) -> dict[str, object]:

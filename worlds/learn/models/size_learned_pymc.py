@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from worlds.core.features import FeatureSpec
-from worlds.core.forms.log_linear import LogLinear
-from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import hierarchy
-from worlds.learn import noise as noises
-from worlds.learn.models.size_learned import DRAWS, LEAST, level_first, prepare, spent
+from worlds.learn.models.size_learned import DRAWS, LEAST, prepare, spent
 from worlds.learn.protocol import Declined, Fit, Result
 from worlds.learn.series import Items
+from worlds.learn.sizes import latest
 
 MOST = 10_000
 """The latest labelled items that are used: the design is dense here."""
@@ -45,27 +43,16 @@ class LearnedPymc:
         self, items: Items, spec: FeatureSpec, *, at: datetime, rng: np.random.Generator
     ) -> Result:
         """Fit the fast route, then sample with what it holds fixed."""
-        known = int(np.isfinite(items.label).sum())
-        if known < LEAST:
-            return Declined(self.name, f"{known} items with a known label; needs {LEAST}")
-        made = prepare(items, spec, at, MOST)
+        known = latest(items, self.name, LEAST, MOST)
+        if isinstance(known, Declined):
+            return known
+        made = prepare(items, spec, at, known)
         tame = hierarchy.tamed(made.problem, hierarchy.fit(made.problem))
         held = hierarchy.fit(tame)
         sampled = sample(tame, held, seed=int(rng.integers(2**31)))
-        columns = len(made.design.columns)
         middle = sampled.effects.mean(1)
-        form = LogLinear(
-            columns=("intercept", *made.design.columns),
-            draws=level_first(sampled.effects, columns),
-            size=SMOOTH_SIZE,
-            group_sd={name: sampled.sd[name] for name in made.design.groups},
-            tags=spec.tags,
-            numbers=made.design.numbers,
-            drift_sd=made.drift(middle, held.sd["level"]),
-            reference=made.reference,
-            population=made.population,
-            noise=noises.fit(made.problem.y, made.log_mean(middle), used=spent(made.problem, held)),
-        )
+        noise = made.noise(middle, spent(made.problem, held))
+        form = made.form(sampled.effects, middle, sampled.sd, noise)
         return Fit(
             form, {"method": "NUTS (nutpie)", "items": len(made.problem.y), **sampled.record}
         )

@@ -10,13 +10,12 @@ from scipy import linalg, sparse
 
 from worlds.core.distributions import Floats
 from worlds.core.features import FeatureSpec
-from worlds.core.forms.log_linear import LogLinear
-from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import design as designs
 from worlds.learn import noise as noises
 from worlds.learn.hierarchy import fading
 from worlds.learn.protocol import Declined, Fit, Result
-from worlds.learn.series import POPULATION, Items, aware
+from worlds.learn.series import Items
+from worlds.learn.sizes import latest, served
 
 LEAST = 20
 MOST = 5_000
@@ -44,23 +43,27 @@ class Local:
         rng: np.random.Generator,
     ) -> Result:
         """Fit by weighted least squares on the log of the labels."""
-        known = items.labelled()
-        if len(known) < LEAST:
-            return Declined(self.name, f"{len(known)} items with a known label; needs {LEAST}")
-        known = known.take(np.arange(max(0, len(known) - MOST), len(known)))
+        known = latest(items, self.name, LEAST, MOST)
+        if isinstance(known, Declined):
+            return known
         design = designs.build(known.features, spec)
         found = _regression(known.label, design.matrix)
-        form = LogLinear(
-            columns=("intercept", *design.columns),
-            draws=found.draws(rng).astype(np.float32),
-            size=SMOOTH_SIZE,
-            group_sd={name: _spread(found, places) for name, places in design.groups.items()},
-            tags=spec.tags,
-            numbers=design.numbers,
-            drift_sd=0.0,
-            reference=aware(known.at[-1]),
-            population=tuple(items.features[-POPULATION:]),
-            noise=noises.fit(known.label, found.fitted, used=found.used, half_life=MEMORY),
+        noise = noises.fit(
+            known.label,
+            found.fitted,
+            used=found.used,
+            half_life=MEMORY,
+            unsettled=design.unsettled(found.mean[1:], spec.categories),
+        )
+        spread = {name: _spread(found, places) for name, places in design.groups.items()}
+        form = served(
+            items,
+            spec,
+            known,
+            draws=found.draws(rng),
+            noise=noise,
+            design=design,
+            group_sd=spread,
         )
         return Fit(form, {"method": "weighted ridge", "items": len(known), "half_life": MEMORY})
 

@@ -7,11 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from worlds.core.features import FeatureSpec
-from worlds.core.forms.log_linear import LogLinear
-from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import noise as noises
 from worlds.learn.protocol import Declined, Fit, Result
-from worlds.learn.series import POPULATION, Items, aware
+from worlds.learn.series import Items
+from worlds.learn.sizes import latest, served
 
 LEAST = 5
 MEMORY = 150.0
@@ -35,23 +34,13 @@ class Recent:
         rng: np.random.Generator,
     ) -> Result:
         """Fit the law of the labels, the latest counting most."""
-        known = items.labelled()
-        if len(known) < LEAST:
-            return Declined(self.name, f"{len(known)} items with a known label; needs {LEAST}")
-        middle = float(np.median(np.log(known.label[-noises.MOST :] + 0.5)))
+        known = latest(items, self.name, LEAST, noises.MOST)
+        if isinstance(known, Declined):
+            return known
+        middle = float(np.median(np.log(known.label + 0.5)))
         noise = noises.fit(known.label, np.full(len(known), middle), half_life=MEMORY)
         effective = min(len(known), MEMORY / np.log(2))
         doubt = noise.log_sd / np.sqrt(effective) * rng.standard_normal(DRAWS // 2)
-        form = LogLinear(
-            columns=("intercept",),
-            draws=np.concatenate([middle + doubt, middle - doubt]).astype(np.float32)[None, :],
-            size=SMOOTH_SIZE,
-            group_sd={},
-            tags=spec.tags,
-            numbers={},
-            drift_sd=0.0,
-            reference=aware(known.at[-1]),
-            population=tuple(items.features[-POPULATION:]),
-            noise=noise,
-        )
+        draws = np.concatenate([middle + doubt, middle - doubt])[None, :]
+        form = served(items, spec, known, draws=draws, noise=noise)
         return Fit(form, {"method": "recent labels", "items": len(known), "half_life": MEMORY})
