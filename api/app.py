@@ -152,8 +152,9 @@ def create_app(
         If there is no such domain.
     """
     service = create_service(settings or Settings(), domain, now, place)
+    lane = predictions.lane(service)
     handlers: list[BaseRouteHandler] = [
-        *predictions.handlers(service),
+        *predictions.handlers(lane),
         *inference.handlers(service),
         *questions.handlers(service),
         *comparisons.handlers(service),
@@ -175,7 +176,7 @@ def create_app(
         route_handlers=behind(service.gate, handlers),
         **around(service.settings),
         exception_handlers={Exception: problems.answer},
-        state=State({"service": service}),
+        state=State({"service": service, "lane": lane}),
         lifespan=[lambda _: _running(service)],
         request_max_body_size=service.settings.body_limit,
         openapi_config=None,

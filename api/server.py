@@ -135,7 +135,7 @@ def configured(app: Litestar, settings: Settings) -> uvicorn.Config:
     """Return how an application is served."""
     service = service_of(app)
     return uvicorn.Config(
-        service.metrics.around(app),
+        app.state["lane"].beside(service.metrics.around(app)),
         http=watched(settings.client_seconds, settings.connections, settings.connections_each),
         lifespan="on",
         ws="none",

@@ -5,8 +5,6 @@ everywhere else; the limit of the body and the methods are minded here, because 
 minds them for its own handlers only.
 """
 
-from collections.abc import Awaitable, Callable
-
 from litestar import asgi
 from litestar.exceptions import MethodNotAllowedException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
@@ -14,13 +12,12 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from api.errors import MediaTypeError
+from api.lane import Work
 from api.routes.replies import JSON
-from api.security.gate import Gate
+from api.security.gate import ADMITTED, Gate
 from api.security.needs import Need
 
 METHODS = "POST, OPTIONS"
-
-type Work = Callable[[bytes], Awaitable[bytes]]
 
 
 def hot_post(
@@ -48,7 +45,8 @@ def hot_post(
             return
         if method != "POST":
             raise MethodNotAllowedException(headers={"allow": METHODS})
-        gate.admit(scope, need)
+        if ADMITTED not in scope:
+            gate.admit(scope, need)
         _check_type(scope)
         reply = await work(await _read(receive, limit))
         await _send(send, 200, reply, (b"content-type", JSON.encode()))

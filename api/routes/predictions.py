@@ -13,6 +13,7 @@ from litestar.handlers import ASGIRouteHandler
 from api.asking import parse_time
 from api.drafts import Draft, DraftChecker, shown
 from api.errors import RequestError
+from api.lane import Lane
 from api.routes.hot import hot_post
 from api.routing import Routed
 from api.schemas import PredictionRequest, decode
@@ -32,8 +33,13 @@ _decoder = msgspec.json.Decoder(PredictionRequest)
 _encode = msgspec.json.Encoder().encode
 
 
-def handlers(service: Service) -> list[ASGIRouteHandler]:
+def handlers(lane: Lane) -> list[ASGIRouteHandler]:
     """Return the handler for the domain's label."""
+    return [hot_post(lane.path, "predict", lane.limit, lane.work, lane.gate, lane.need)]
+
+
+def lane(service: Service) -> Lane:
+    """Return what predictions are answered by, on the short way and on the ordinary one."""
     serving, limit = service.serving, service.settings.batch_limit
     single, many = computing(service)
 
@@ -62,8 +68,8 @@ def handlers(service: Service) -> list[ASGIRouteHandler]:
         return await service.desk.run(lambda: many(wanted, drafts))
 
     path = f"/v1/predictions/{service.domain.label}"
-    limit_of_body = service.settings.body_limit
-    return [hot_post(path, "predict", limit_of_body, predict, service.gate, PREDICT)]
+    most = service.settings.body_limit
+    return Lane(path, most, predict, service.gate, PREDICT, service.metrics)
 
 
 type Single = Callable[[PredictionRequest, Draft], bytes]

@@ -40,6 +40,8 @@ REALM = 'Bearer realm="worlds"'
 BASIC = 'Basic realm="worlds", charset="UTF-8"'
 USED = "worlds.used"
 """Where the scope's state keeps the limits' headers."""
+ADMITTED = "worlds.admitted"
+"""Key of a scope that the gate has let in already: it is not charged twice."""
 WHO = b"x-worlds-who"
 """How a worker tells the recorder whose request it hands on."""
 BEARER, BASIC_SCHEME = b"bearer ", b"basic "
