@@ -70,6 +70,11 @@ class Said:
             values = weight * part.values if values is None else values + weight * part.values
         return values
 
+    @property
+    def sure(self) -> bool:
+        """Whether the mixture is a distribution by the way it is computed."""
+        return not self.others
+
     @cached_property
     def mean(self) -> float:
         """The mean of the mixture."""

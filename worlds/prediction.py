@@ -83,7 +83,7 @@ def predicted(
     ends, mean = _ends(tuple(levels), recalibration), said.mean
     if said.values is not None:
         table = CdfTable(said.values, (mean, 0.0))
-        _check(sound(table.values) and 0 <= mean < LARGEST_MEAN)
+        _check(0 <= mean < LARGEST_MEAN and (said.sure or sound(table.values)))
         values, above = table.quantiles(ends), table.exceedance(thresholds)
     else:
         mixed = said.mixture

@@ -9,10 +9,11 @@ ones six nodes match the first six moments. Both need counts whose own noise is 
 lattice (sizes up to `LARGEST_SIZE`); `mixture_over` serves every size, more slowly.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, floor, log1p
+from math import ceil, exp, expm1, floor, log1p
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +30,7 @@ REACH = 5.5
 """Standard deviations on either side of a log mean that the lattice covers (3.8e-8 beyond)."""
 GRID: Floats = np.array(sorted({*range(32), *np.round(np.geomspace(32, 2e9, 380)).tolist()}), float)
 _LOG_GRID: Floats = np.log1p(GRID)
+_GRID_LIST: list[float] = GRID.tolist()
 LARGEST_SIZE = 30.0
 STEPS = ((8.0, 0.1), (LARGEST_SIZE, 0.05))
 """Step of the lattice for sizes up to: less noise needs a finer one."""
@@ -81,14 +83,23 @@ class CdfTable:
 
     def quantiles(self, levels: Floats) -> list[float]:
         """Return the quantiles at levels that `check_levels` has seen, as plain numbers."""
-        place = np.interp(levels, self.values, _LOG_GRID)
-        return np.ceil(np.expm1(place) - 1e-9).tolist()  # type: ignore[no-any-return]
+        places: list[float] = np.interp(levels, self.values, _LOG_GRID).tolist()
+        return [float(ceil(expm1(place) - 1e-9)) for place in places]
 
     def exceedance(self, thresholds: Sequence[float]) -> list[float]:
         """Return P(X > x) for every threshold, as plain numbers."""
-        places = [log1p(floor(x)) if x >= 0 else -1.0 for x in thresholds]
-        below: list[float] = np.interp(places, _LOG_GRID, self.values, left=0.0).tolist()
-        return [1 - p for p in below]
+        return [1 - self._below(floor(x)) if x >= 0 else 1.0 for x in thresholds]
+
+    def _below(self, k: int) -> float:
+        """Return P(X <= k), as `cdf` does."""
+        right = bisect_left(_GRID_LIST, k)
+        if right >= len(_GRID_LIST):
+            return float(self.values[-1])
+        upper, high = float(self.values[right]), _GRID_LIST[right]
+        if high == k:
+            return upper
+        lower, low = float(self.values[right - 1]), _GRID_LIST[right - 1]
+        return lower + (upper - lower) * (log1p(k) - log1p(low)) / (log1p(high) - log1p(low))
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """Return draws by inversion."""
@@ -199,9 +210,12 @@ def weigh(
     narrow: list[tuple[int, float]] = []
     spans: list[tuple[int, int]] = []
     for mean, sd in zip(means, sds, strict=True):
-        spot, width = _place(mean, step), sd * fine
+        spot, width = (mean - LOW) * fine, sd * fine
+        if not 0 <= spot <= last:
+            spot = _place(mean, step)
         reach = REACH * width
-        spans.append((max(int(spot - reach) - 3, 0), min(int(spot + reach) + 5, last + 1)))
+        first, end = int(spot - reach) - 3, int(spot + reach) + 5
+        spans.append((first if first > 0 else 0, end if end <= last else last + 1))
         if width < NARROW:
             narrow.append((len(spots), width))
             width = NARROW

@@ -88,11 +88,16 @@ class Stacked:
 
     def means_of(self) -> list[float]:
         """Return the mean of every model."""
-        factors, found = self.stack.factors, [0.0] * len(self.stack.factors)
-        logs, models = zip(self.means, self.variances, strict=True), len(factors)
-        for i, (mean, variance) in enumerate(logs):
-            p, m = divmod(i, models)
-            found[m] += self.weights[p] * exp(min(mean + variance / 2, LARGEST_LOG)) * factors[m]
+        found = []
+        for m, factor in enumerate(self.stack.factors):
+            rows = slice(m, None, len(self.stack.factors))
+            total = 0.0
+            for weight, mean, variance in zip(
+                self.weights, self.means[rows], self.variances[rows], strict=True
+            ):
+                log = mean + variance / 2
+                total += weight * exp(log if log < LARGEST_LOG else LARGEST_LOG)
+            found.append(factor * total)
         return found
 
     def tables(self) -> list[CdfTable]:
@@ -118,10 +123,12 @@ class Stacked:
         mass, start, models = weights * self.mass, self.start, len(weights)
         values = np.zeros(self.stack.tables.shape[2], np.float32)
         for k, table in enumerate(self.stack.tables):
-            spans = self.spans[k::models]
-            begin, end = spans[0]
-            for first, last in spans:
-                begin, end = min(begin, first), max(end, last)
+            begin, end = start + mass.shape[1], 0
+            for first, last in self.spans[k::models]:
+                if first < begin:
+                    begin = first
+                if last > end:
+                    end = last
             values += mass[k, begin - start : end - start] @ table[begin:end]
         return values
 
