@@ -1,10 +1,15 @@
 """The domain's label as a model of the Open Inference Protocol v2: metadata, versions, predictions.
 
-A version is a release; without one the model ``default`` answers.
+A version is a release; without one the model ``default`` answers. What the models in force say is
+served like any other prediction: logged, counted, put into the arms of an experiment, and without
+a model that fails. An older version is looked at, not served.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
+from secrets import token_hex
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,10 +18,13 @@ from api import tensors
 from api.drafts import DraftChecker
 from api.errors import MissingError, RequestError
 from api.past import Past
+from api.routes.predictions import ENTITY, naming
 from api.service import Service
+from api.serving import Served
 from api.tensors import KINDS, WHOLE, InferRequest
 from worlds.ask import Answerer
-from worlds.errors import SnapshotError
+from worlds.domain import Domain, DraftField
+from worlds.errors import ModelFaultError, SnapshotError
 from worlds.prediction import Prediction
 
 PLATFORM = "possible-worlds"
@@ -41,11 +49,14 @@ class Reply:
         Probabilities of the quantiles.
     thresholds
         Of the chances of being exceeded.
+    told
+        What is said of all of them: their ids, arms.
     """
 
     made: Sequence[Prediction]
     levels: Sequence[float]
     thresholds: Sequence[float]
+    told: dict[str, str]
 
     def tensors(self) -> dict[str, "np.ndarray[Any, Any]"]:
         """Return all outputs: [n], [n, quantiles] and [n, thresholds]."""
@@ -73,6 +84,9 @@ class Inference:
         self._service = service
         self._past = Past(service)
         self._checker = DraftChecker(service.domain.draft)
+        self._fields = fields(service.domain)
+        self._named = naming(service.domain)
+        self._boot, self._numbers = token_hex(6), count(1)
 
     def check_model(self, model: str) -> None:
         """Refuse another model than the one there is.
@@ -86,18 +100,18 @@ class Inference:
         if model != label:
             raise MissingError(f"there is no model {model[:80]!r}; there is {label!r}")
 
-    async def models(self, version: str | None) -> Answerer:
-        """Return the models of a version, None for those in force.
+    async def older(self, version: str | None) -> Answerer | None:
+        """Return the models of an older version; None for those in force.
 
         Raises
         ------
         MissingError
             If there is no such version.
         """
-        current = self._service.serving.current.answerer
-        held = current.release.id if current.release is not None else DEFAULT
+        release = self._service.serving.current.answerer.release
+        held = release.id if release is not None else DEFAULT
         if version is None or version == held:
-            return current
+            return None
         return await self._service.desk.run(lambda: self._older(version))
 
     def _older(self, version: str) -> Answerer:
@@ -108,7 +122,7 @@ class Inference:
 
     def metadata(self) -> dict[str, Any]:
         """Return what the model takes and gives. Reads the disk."""
-        fields = [(f.name, KINDS.get(f.type, "BYTES")) for f in self._service.domain.draft]
+        fields = [(f.name, KINDS.get(f.type, "BYTES")) for f in self._fields]
         return {
             "name": self._service.domain.label,
             "versions": self._versions(),
@@ -153,39 +167,95 @@ class Inference:
         """
         wanted, elements = tensors.read(body, header)
         asked = _asked(wanted)
-        found = tensors.drafts(wanted, elements, self._service.domain.draft)
+        found = tensors.drafts(wanted, elements, self._fields)
         limit = self._service.settings.batch_limit
         if len(found) > limit:
             raise RequestError(f"{len(found)} drafts; at most {limit} in one request")
-        chosen = await self.models(version)
+        older = await self.older(version)
         if len(found) < THREAD_FROM:
-            made = self._predict(chosen, wanted, found)
+            chosen, made = self._predict(older, wanted, found)
         else:
-            made = await self._service.desk.run(lambda: self._predict(chosen, wanted, found))
+            run = self._service.desk.run
+            chosen, made = await run(lambda: self._predict(older, wanted, found))
         outputs = made.tensors()
         if wanted.outputs is None and not made.thresholds:
             asked.remove("exceedance")
-        head = self._head(chosen, wanted)
+        head = self._head(chosen, wanted, made.told)
         return tensors.written(head, {name: outputs[name] for name in asked}, _binary(wanted))
 
     def _predict(
-        self, chosen: Answerer, wanted: InferRequest, found: list[dict[str, Any]]
-    ) -> Reply:
+        self, older: Answerer | None, wanted: InferRequest, found: list[dict[str, Any]]
+    ) -> tuple[Answerer, Reply]:
         levels = tensors.numbers(wanted, "quantiles", QUANTILES)
         thresholds = tensors.numbers(wanted, "thresholds", "")
         if not levels or not all(0 < p < 1 for p in levels):
             raise RequestError("quantiles must lie between 0 and 1", [("quantiles", "in (0, 1)")])
         central = sorted({_level(p) for p in levels} - {0.0}) or [0.5]
-        made = []
-        for i, draft in enumerate(found):
-            checked = self._checker.check(draft, f"draft[{i}]")
-            at = self._checker.moment(checked)
-            made.append(chosen.predict(checked, at=at, levels=central, thresholds=thresholds))
-        return Reply(made, levels, thresholds)
+        if older is not None:
+            made = [self._older_says(older, draft, central, thresholds, i)
+                    for i, draft in enumerate(found)]  # fmt: skip
+            return older, Reply(made, levels, thresholds, {})
+        served = self._service.serving.current
+        while True:
+            try:
+                told = [self._serve(served, draft, central, thresholds, i)
+                        for i, draft in enumerate(found)]  # fmt: skip
+                break
+            except ModelFaultError as fault:  # it is left out from now on: ask the others
+                if not self._service.serving.trip(fault):
+                    raise
+                served = self._service.serving.current
+        self._count(served, len(found))
+        said = {"predictions": ",".join(name for _, name, _ in told)}
+        if any(arm for _, _, arm in told):
+            said |= {"arms": ",".join(arm for _, _, arm in told)}
+        return served.answerer, Reply([one for one, _, _ in told], levels, thresholds, said)
 
-    def _head(self, chosen: Answerer, wanted: InferRequest) -> dict[str, Any]:
+    def _older_says(
+        self,
+        chosen: Answerer,
+        draft: dict[str, Any],
+        levels: Sequence[float],
+        thresholds: Sequence[float],
+        place: int,
+    ) -> Prediction:
+        checked = self._checker.check(draft, f"draft[{place}]")
+        if ENTITY in checked:
+            checked, _ = self._named(checked, f"draft[{place}]")
+        at = self._checker.moment(checked)
+        return chosen.predict(checked, at=at, levels=levels, thresholds=thresholds)
+
+    def _serve(
+        self,
+        served: Served,
+        draft: dict[str, Any],
+        levels: Sequence[float],
+        thresholds: Sequence[float],
+        place: int,
+    ) -> tuple[Prediction, str, str]:
+        """Return a prediction of the models in force, its id and its arm; it is logged."""
+        begin = perf_counter()
+        checked, entity = self._checker.check(draft, f"draft[{place}]"), None
+        if ENTITY in checked:
+            checked, entity = self._named(checked, f"draft[{place}]")
+        at = self._checker.moment(checked)
+        routed = None
+        if served.routing is not None and entity is not None:
+            routed = served.routing.of(entity)
+        answerer = served.answerer if routed is None else routed.answerer
+        made, said = answerer.forecast(checked, at=at, levels=levels, thresholds=thresholds)
+        name = f"{self._boot}-{next(self._numbers):x}"
+        self._service.log.note((name, entity, served, routed, said, at, perf_counter() - begin))
+        return made, name, routed.arm if routed is not None else ""
+
+    def _count(self, served: Served, number: int) -> None:
+        self._service.metrics.count("predictions", number)
+        if served.path != "models":
+            self._service.metrics.count("degraded", number)
+
+    def _head(self, chosen: Answerer, wanted: InferRequest, said: dict[str, str]) -> dict[str, Any]:
         release = chosen.release
-        told: dict[str, Any] = {"simulated": bool(release and release.simulated)}
+        told: dict[str, Any] = {"simulated": bool(release and release.simulated), **said}
         if release is not None:
             told["as_of"] = release.as_of.isoformat()
         if chosen.degraded:
@@ -196,6 +266,14 @@ class Inference:
             "parameters": told,
         }
         return head if wanted.id is None else {**head, "id": wanted.id}
+
+
+def fields(domain: Domain) -> tuple[DraftField, ...]:
+    """Return what a draft may say: the domain's fields, and which thing it will be."""
+    if any(field.name == ENTITY for field in domain.draft):
+        return tuple(domain.draft)
+    text = "Which thing it will be: lets the prediction meet its outcome"
+    return (*domain.draft, DraftField(ENTITY, "text", text, f"{domain.entity}:17"))
 
 
 def _asked(wanted: InferRequest) -> list[str]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api.inference import fields
 from api.openapi.components import COUNT, NUMBER, TEXT, TRUTH, array, record, ref
 from api.openapi.parts import JSON, Json, body, operation
 from api.problems import KINDS
@@ -148,7 +149,7 @@ def schemas(domain: Domain) -> Json:
 
 
 def _input(domain: Domain) -> Json:
-    names = ["draft", *(field.name for field in domain.draft)]
+    names = ["draft", *(field.name for field in fields(domain))]
     found = record(
         "A tensor with one element a draft.",
         name={"type": "string", "enum": names},

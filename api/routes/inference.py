@@ -39,7 +39,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
     @get([MODEL, VERSIONED], name="oip_model")
     async def about(model: FromPath[str], version: FromPath[str | None] = None) -> ASGIResponse:
         inference.check_model(model)
-        await inference.models(version)
+        await inference.older(version)
         return json_reply(await service.desk.run(inference.metadata))
 
     @get([f"{MODEL}/ready", f"{VERSIONED}/ready"], name="oip_model_ready")
@@ -47,7 +47,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         model: FromPath[str], version: FromPath[str | None] = None
     ) -> ASGIResponse:
         inference.check_model(model)
-        await inference.models(version)
+        await inference.older(version)
         return json_reply({"name": model, "ready": True})
 
     @post([f"{MODEL}/infer", f"{VERSIONED}/infer"], name="oip_infer", status_code=200)

@@ -100,6 +100,17 @@ def test_the_others_answer_and_say_so(
     assert time.monotonic() - begin < 1  # it is not called again and again
 
 
+def test_clients_of_the_inference_protocol_get_the_others_too(
+    client: Client, feel: Callable[[str], None]
+) -> None:
+    feel("raises")
+    pug = {"name": "breed", "shape": [1], "datatype": "BYTES", "data": ["pug"]}
+    reply = client.post("/v2/models/likes/infer", json={"inputs": [pug]})
+    assert reply.status_code == 200, reply.text
+    assert "moody is left out" in reply.json()["parameters"]["degraded"]
+    assert models(predict(client)) == {"steady": 1.0}
+
+
 def test_it_ends_in_quarantine_and_its_history_says_why(
     client: Client, feel: Callable[[str], None]
 ) -> None:

@@ -2,18 +2,23 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from litestar.testing import TestClient
 
+from api.app import create_app
 from api.cli.run import serving
 from api.settings import Settings
 from tests.api.building import UNTIL, publish
-from tests.api.conftest import Client, client_of
+from tests.api.conftest import HERE, Client, client_of
 
+FUTURE = "2036-01-01T00:00:00Z"
 INFER = "/v2/models/likes/infer"
 DRAFT = {"breed": {"pug": 0.7, "beagle": 0.3}, "hashtags": ["zoomies"], "text_length": 80}
 
@@ -58,6 +63,55 @@ def test_a_tensor_a_field_is_the_same(client: Client) -> None:
         assert fields[name].tolist() == values.tolist()
 
 
+def logged(client: Client) -> list[dict[str, Any]]:
+    """Return the forecasts among the facts, once they are there."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        asked = {"attribute": "watch.forecast"}
+        found: list[dict[str, Any]] = client.get("/v1/facts", params=asked).json()["facts"]
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("nothing was logged")
+
+
+def test_predictions_are_logged_and_counted_like_those_of_our_own_route(var: Path) -> None:
+    release = publish(var)
+    with client_of(var, prediction_log=1000.0) as client:
+        inputs = [tensor("draft", "BYTES", DRAFT), tensor("entity", "BYTES", "17")]
+        reply = client.post(INFER, json={"inputs": inputs}).json()
+        older = publish(var, level=4.0, as_of=UNTIL + timedelta(hours=1))
+        past = f"/v2/models/likes/versions/{older.id}/infer"
+        facts = logged(client)
+        assert client.post(past, json={"inputs": inputs}).status_code == 200
+        served = client.app.state.service.metrics.event("predictions")
+    assert served in (1, 2)  # the second version may be in force by then
+    [fact] = [one for one in facts if reply["parameters"]["predictions"] in one["entity"]]
+    assert fact["entity"] == f"prediction:{reply['parameters']['predictions']}"
+    extra = fact["extra"] if isinstance(fact["extra"], dict) else json.loads(fact["extra"])
+    assert (extra["of"], extra["release"]) == ("post:17", release.id)
+
+
+def test_an_entity_gets_the_answer_of_its_arm(var: Path) -> None:
+    publish(var)
+    arms = [
+        {"name": "old", "share": 0.5, "weights": {"historical": 1.0}},
+        {"name": "new", "share": 0.5, "weights": {"learned": 1.0}},
+    ]
+    stated = {"name": "t", "arms": arms, "by": "ann", "reason": "why", "until": FUTURE}
+    with TestClient(create_app(Settings(var=str(var), poll_seconds=0.05)), base_url=HERE) as client:
+        assert client.post("/v1/experiments", json=stated).status_code in (200, 201)
+        names = [f"post:{i}" for i in range(20)]
+        drafts = [{"breed": "pug", "entity": name} for name in names]
+        ours = client.post("/v1/predictions/likes", json={"drafts": drafts}).json()["predictions"]
+        inputs = [tensor("draft", "BYTES", *drafts)]
+        reply = client.post(INFER, json={"inputs": inputs}).json()
+    assert reply["parameters"]["arms"].split(",") == [one["experiment"]["arm"] for one in ours]
+    means = next(one["data"] for one in reply["outputs"] if one["name"] == "mean")
+    assert means == [one["mean"] for one in ours]
+    assert len(set(means)) == 2
+
+
 def test_a_batch(client: Client) -> None:
     many = infer(client, tensor("text_length", "INT64", *range(100)))
     assert many["quantiles"].shape == (100, 5)
@@ -76,6 +130,8 @@ def test_the_request_is_named_and_the_model_tells_its_version(client: Client) ->
     assert reply["id"] == "17"
     assert reply["model_name"] == "likes"
     assert reply["model_version"] == release.id
+    name = reply["parameters"].pop("predictions")
+    assert name.endswith("-" + name.partition("-")[2])
     assert reply["parameters"] == {"simulated": True, "as_of": UNTIL.isoformat()}
 
 
