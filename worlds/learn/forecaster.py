@@ -11,11 +11,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from worlds.answer import mix
 from worlds.core.distributions import Floats, check_levels
 from worlds.core.ends import mid_quantiles
 from worlds.core.features import Features
@@ -29,6 +29,7 @@ from worlds.learn.protocol import Declined, SizeModel, as_fit
 from worlds.learn.seeds import stream
 from worlds.learn.series import Items, aware
 from worlds.learn.size_pool import SizeScores, pool_sizes
+from worlds.pool import Pool, Said
 
 MODELS: tuple[str, ...] = ("historical", "recent", "local", "learned", "boosted")
 """The line-up: what a domain gets that names no models of its own."""
@@ -113,16 +114,20 @@ class Forecaster:
         pool = pool_sizes(scores)
         return cls(layout, forms, pool.weights, pool.recalibration, declined, scores)
 
+    @cached_property
+    def _pool(self) -> Pool:
+        return Pool("label", [(name, self.weights[name], one) for name, one in self.forms.items()])
+
+    def _said(self, features: Features, at: np.datetime64 | None) -> tuple[Said, Floats]:
+        """Return what the models say, and the recalibrated probabilities of them together."""
+        said = self._pool.of(features, None if at is None else aware(at))
+        values = said.mixture.cdf(GRID) if said.values is None else said.values
+        return said, self.recalibration.apply(values)
+
     def table(self, features: Features, at: np.datetime64 | None = None) -> CdfTable:
         """Return the predictive distribution of one thing: the recalibrated pool."""
-        when = None if at is None else aware(at)
-        parts = [
-            (name, self.weights[name], form.quick(features, when))
-            for name, form in self.forms.items()
-        ]
-        mixed = mix(parts)
-        values = mixed.cdf(GRID) if not isinstance(mixed, CdfTable) else mixed.values
-        return CdfTable(self.recalibration.apply(values), (mixed.mean(), mixed.var()))
+        said, values = self._said(features, at)
+        return CdfTable(values, (said.mean, said.mixture.var()))
 
     def quantiles(self, columns: Columns, levels: ArrayLike) -> Floats:
         """Return an array (rows, levels) of mid-quantiles, not rounded.
@@ -135,7 +140,7 @@ class Forecaster:
         at = self.layout.times(columns)
         return np.array(
             [
-                mid_quantiles(self.table(one, None if at is None else at[row]).values, wanted)
+                mid_quantiles(self._said(one, None if at is None else at[row])[1], wanted)
                 for row, one in enumerate(self.layout.features(columns))
             ]
         ).reshape(-1, len(wanted))
