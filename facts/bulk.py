@@ -5,6 +5,7 @@ checked as strictly as events, duplicates are found in the same way, and roll-up
 references hold.
 """
 
+import json
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as arrow_compute
 from numpy.typing import NDArray
 
+from facts.entitykey import bytes_of
 from facts.errors import EventError, ValueKindError
 from facts.events import MAX_TEXT
 from facts.identity import MIX, Hashes, hash_key, hash_keys
@@ -22,6 +24,32 @@ pc: Any = arrow_compute  # its annotations do not know chunked arrays
 NEEDED = ("source", "id", "entity", "attribute", "valid_from")
 GIVEN = (*NEEDED, "kind", *Cells._fields, "valid_to", "choice", "extra")
 STARTS_AS = {"kind": "exact"}
+AT_ONCE = 32_768  # rows whose hashes fit the processor's cache
+
+
+class Blank:
+    """Columns without any value: they share their memory, which ``pyarrow.nulls`` makes anew.
+
+    Parameters
+    ----------
+    count : int
+        Their rows.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._zeros = pa.py_buffer(bytes(8 * (count + 1)))
+
+    def of(self, kind: pa.DataType) -> Any:
+        """Return a column of a type of the log."""
+        if isinstance(kind, pa.ListType):
+            inside = [pa.array([], kind.value_type)]
+            return pa.ListArray.from_buffers(
+                kind, self._count, [self._zeros] * 2, self._count, children=inside
+            )
+        texts = [self._zeros] if pa.types.is_string(kind) or pa.types.is_binary(kind) else []
+        buffers: list[pa.Buffer | None] = [self._zeros, self._zeros, *texts]
+        return pa.Array.from_buffers(kind, self._count, buffers, self._count)
 
 
 def normalise(table: pa.Table) -> pa.Table:
@@ -40,7 +68,7 @@ def normalise(table: pa.Table) -> pa.Table:
             f" {', '.join(unknown) or 'none'}; known are {', '.join(GIVEN)}"
         )
         raise EventError(msg)
-    columns = []
+    columns, empty = [], Blank(table.num_rows)
     for name in GIVEN:
         field = LOG.field(name)
         if name in table.schema.names:
@@ -48,7 +76,7 @@ def normalise(table: pa.Table) -> pa.Table:
         elif name in STARTS_AS:
             columns.append(pa.repeat(pa.scalar(STARTS_AS[name], field.type), table.num_rows))
         else:
-            columns.append(pa.nulls(table.num_rows, field.type))
+            columns.append(empty.of(field.type))
     found = pa.table(columns, schema=pa.schema([LOG.field(n) for n in GIVEN])).combine_chunks()
     if found.num_rows:
         _check(found)
@@ -76,6 +104,7 @@ def _check(table: pa.Table) -> None:
             raise EventError(msg)
     for name in ("source", "id", "entity", "attribute"):
         _check_text(name, table.column(name))
+    _check_extra(table)
     ends = pc.fill_null(pc.less_equal(table.column("valid_to"), table.column("valid_from")), False)
     if pc.any(ends).as_py():
         msg = f"valid_to must be after valid_from; row {_first(ends)}"
@@ -84,20 +113,41 @@ def _check(table: pa.Table) -> None:
 
 
 def _check_text(name: str, column: Any) -> None:
-    lengths = pc.utf8_length(column)
-    found = pc.min_max(lengths).as_py()
-    if found["min"] < 1 or found["max"] > MAX_TEXT:
+    found = pc.min_max(pc.binary_length(column)).as_py()
+    if found["min"] < 1 or found["max"] > MAX_TEXT:  # bytes: never fewer than characters
+        lengths = pc.utf8_length(column)
         bad = pc.or_(pc.less(lengths, 1), pc.greater(lengths, MAX_TEXT))
-        msg = f"column {name!r} must have 1 to {MAX_TEXT} characters; row {_first(bad)}"
-        raise EventError(msg)
-    if b"\x00" in _bytes_of(column):
+        if pc.any(bad).as_py():
+            msg = f"column {name!r} must have 1 to {MAX_TEXT} characters; row {_first(bad)}"
+            raise EventError(msg)
+    if any(_has_nul(chunk) for chunk in column.chunks):
         msg = f"column {name!r} holds a NUL"
         raise EventError(msg)
 
 
-def _bytes_of(column: Any) -> memoryview | bytes:
-    buffers = [chunk.buffers()[2] for chunk in column.chunks]
-    return b"".join(bytes(b) for b in buffers if b is not None)
+def _check_extra(table: pa.Table) -> None:
+    """Check the optional texts, as an event's choice and unknown keys are."""
+    choice, extra = table.column("choice"), table.column("extra")
+    if choice.null_count < len(choice):
+        _check_text("choice", choice.drop_null())
+    if extra.null_count == len(extra):
+        return
+    for row, text in enumerate(extra.to_pylist()):
+        if text is not None and not _is_object(text):
+            msg = f"column 'extra' must hold JSON objects; row {row} has {text[:80]!r}"
+            raise EventError(msg)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _has_nul(texts: Any) -> bool:
+    data, low, high = bytes_of(texts)
+    return high > low and int(data[low:high].min()) == 0
 
 
 def _check_values(table: pa.Table) -> None:
@@ -136,18 +186,24 @@ def _first(mask: Any) -> int:
 
 def keys_of(table: pa.Table) -> tuple[Hashes, Hashes]:
     """Return the hash of each row's event, and of each row's fact (event and attribute)."""
-    source, name, attribute = (
-        table.column(c).combine_chunks() for c in ("source", "id", "attribute")
-    )
-    events = hash_keys(_flat(source), _flat(name))
-    coded = _flat(attribute).dictionary_encode()
+    named = table.select(["source", "id", "attribute"])
+    if not named.num_rows:
+        return np.zeros(0, np.uint64), np.zeros(0, np.uint64)
+    parts = [_keys_of(named.slice(at, AT_ONCE)) for at in range(0, named.num_rows, AT_ONCE)]
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _keys_of(table: pa.Table) -> tuple[Hashes, Hashes]:
+    source, name, attribute = (_flat(table.column(c)) for c in ("source", "id", "attribute"))
+    events = hash_keys(source, name)
+    coded = attribute.dictionary_encode()
     seeds = np.array([hash_key("", a) for a in coded.dictionary.to_pylist()], dtype=np.uint64)
     facts = (events ^ seeds[coded.indices.to_numpy(zero_copy_only=False)]) * np.uint64(MIX)
     return events, facts
 
 
 def _flat(column: Any) -> Any:
-    return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def repeated(facts: Hashes) -> bool:
@@ -176,10 +232,7 @@ def as_log(table: pa.Table, seq: int, tx: int, recorded_us: int) -> pa.Table:
         "recorded_at": pa.array(np.full(count, recorded_us)).cast(pa.timestamp("us")),
         "op": pa.array(np.full(count, ASSERT, dtype=np.uint8)),
     }
-    columns = [
-        table.column(field.name)
-        if field.name in GIVEN
-        else made.get(field.name, pa.nulls(count, field.type))
-        for field in LOG
-    ]
+    made |= {name: table.column(name) for name in GIVEN}
+    empty = Blank(count)
+    columns = [made[f.name] if f.name in made else empty.of(f.type) for f in LOG]
     return pa.table(columns, schema=LOG)

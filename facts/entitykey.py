@@ -142,14 +142,24 @@ def words_of(texts: Any) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.in
     start, lengths : arrays
         Where each text begins, and its length in bytes.
     """
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)
-    places: NDArray[np.int64] = offsets[texts.offset : texts.offset + len(texts) + 1].astype(
-        np.int64
-    )
+    places = _places(texts)
     low, high = int(places[0]), int(places[-1])
     padded = np.zeros(high - low + 16, dtype=np.uint8)
-    data = texts.buffers()[2]
-    if data is not None:
-        padded[: high - low] = np.frombuffer(data, dtype=np.uint8)[low:high]
+    padded[: high - low] = bytes_of(texts)[0][low:high]
     words: NDArray[Any] = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded, strides=(1,))
     return words, places[:-1] - low, np.diff(places)
+
+
+def _places(texts: Any) -> NDArray[np.int64]:
+    """Return where in its bytes each text of an Arrow array begins, and where the last ends."""
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)
+    return offsets[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+
+
+def bytes_of(texts: Any) -> tuple[NDArray[np.uint8], int, int]:
+    """Return the bytes behind an Arrow array of texts, and from where to where they are its own."""
+    data = texts.buffers()[2]
+    if data is None or len(texts) == 0:
+        return np.zeros(0, dtype=np.uint8), 0, 0
+    places = _places(texts)
+    return np.frombuffer(data, dtype=np.uint8), int(places[0]), int(places[-1])

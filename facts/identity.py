@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facts.entitykey import words_of
+from facts.entitykey import PART, words_of
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
 PRIME = 0x9E37_79B9_7F4A_7C15
@@ -48,9 +48,22 @@ def _vector(names: Any, h: Hashes) -> Hashes:
     if len(names) == 0:
         return h
     words, start, lengths = words_of(names)
+    return np.concatenate(
+        [
+            _part(words, start[i : i + PART], lengths[i : i + PART], h[i : i + PART])
+            for i in range(0, len(names), PART)
+        ]
+    )
+
+
+def _part(
+    words: NDArray[Any], start: NDArray[np.int64], lengths: NDArray[np.int64], h: Hashes
+) -> Hashes:
+    """Hash so many at once as fit the processor's cache; ``h`` is used up."""
+    shortest = int(lengths.min())
     for k in range(0, int(lengths.max()), 8):
         left = lengths - k
-        if int(lengths.min()) > k:
+        if shortest > k:
             h = _absorb(h, words[start + k], left)
         else:
             on = left > 0
@@ -134,14 +147,13 @@ class Identities:
             hits = [self._recent.get(h) for h in hashes.tolist()]
             spans += [s for s in hits if s is not None]
             found |= np.fromiter((s is not None for s in hits), dtype=bool, count=len(hits))
-        order = np.argsort(hashes) if self._runs else None
+        asked = np.sort(hashes) if self._runs else hashes  # neighbours are found in the cache
         for run in self._runs:
-            asked = hashes[order]
             at = np.searchsorted(run.hashes, asked)
             at[at == len(run.hashes)] = 0
             same = run.hashes[at] == asked
             if same.any():
-                found[order[same]] = True  # type: ignore[index]  # order is set where runs are
+                found |= np.isin(hashes, asked[same])
                 spans.append((run.first, run.last))
         return found, _span(spans)
 

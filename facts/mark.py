@@ -21,6 +21,8 @@ class Mark:
         The recorded time of the last commit.
     shadowed_us : int
         The recorded time of the last commit that hid or showed a fact.
+    shadows : int
+        How many times a fact was hidden or shown.
     shown_again : bool
         Whether any fact was ever hidden and shown again.
     used : frozenset of str
@@ -29,6 +31,7 @@ class Mark:
 
     recorded_us: int = NEVER
     shadowed_us: int = NEVER
+    shadows: int = 0
     shown_again: bool = False
     used: frozenset[str] = frozenset()
 
@@ -38,6 +41,7 @@ class Mark:
             self,
             recorded_us=recorded_us,
             shadowed_us=recorded_us if steps else self.shadowed_us,
+            shadows=self.shadows + len(steps),
             shown_again=self.shown_again or any(step < 0 for _, step in steps),
             used=self.used | used,
         )
@@ -47,11 +51,11 @@ def read_mark(con: duckdb.DuckDBPyConnection, recorded_us: int) -> Mark:
     """Read from the file where the log stands."""
     counts = ", ".join(f"count({name}) > 0" for name in OPTIONAL)
     held = con.execute(f"SELECT {counts} FROM log").fetchall()[0]  # noqa: S608 constants
-    last, again = con.execute(
-        "SELECT epoch_us(max(recorded_at)), coalesce(min(step) < 0, false) FROM shadow"
+    last, count, again = con.execute(
+        "SELECT epoch_us(max(recorded_at)), count(*), coalesce(min(step) < 0, false) FROM shadow"
     ).fetchall()[0]
     used = frozenset(name for name, there in zip(OPTIONAL, held, strict=True) if there)
-    return Mark(recorded_us, NEVER if last is None else last, again, used)
+    return Mark(recorded_us, NEVER if last is None else last, count, again, used)
 
 
 def used_in_table(table: pa.Table) -> set[str]:

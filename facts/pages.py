@@ -14,7 +14,7 @@ import pyarrow as pa
 from facts.conditions import FACTS, in_order, where, with_zones
 from facts.layout import QUARANTINE, RELEASE
 from facts.logread import LogReader, bound_time
-from facts.sql import hidden_seqs
+from facts.shade import hidden_seqs
 from facts.times import moment_of
 
 WINDOW = 4

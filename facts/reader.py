@@ -29,9 +29,10 @@ from facts.conditions import (
 from facts.errors import QueryError
 from facts.layout import CORRECT, LOG, OP_NAMES
 from facts.logread import bound_time
-from facts.mark import OPTIONAL
+from facts.mark import NEVER, OPTIONAL
 from facts.pages import PageReader
-from facts.sql import hidden_seqs, run_sql
+from facts.shade import standing
+from facts.sql import run_sql
 from facts.times import moment_of
 from facts.values import Categorical, Value, value_from_cells
 from facts.values.base import Cells
@@ -95,17 +96,16 @@ class Reader(PageReader):
         if entity is not None:
             where, bound = f"ekey = ?::UBIGINT AND {where}", [self._entity_key(entity), *bound]
             read = [c for c in read if c != "entity"]
-        hidden, mark = self._hidden(known), self._mark()
-        if len(hidden) and entity is None:
-            where = f"{where} AND seq NOT IN ({hidden_seqs('?', mark.shown_again)})"
-            bound = [*bound, bound_time(known)]
+        source, mark = "log", self._mark()
+        if entity is None and mark.shadowed_us > NEVER:
+            source, bound = standing("?", mark), [bound_time(known), *bound]
         empty = [c for c in read if c in OPTIONAL and c not in mark.used]
         read = [c for c in read if c not in empty]
         table = self._table(
-            f"SELECT {', '.join(['seq', *read])} FROM log WHERE {where}",  # noqa: S608 from FACTS
+            f"SELECT {', '.join(['seq', *read])} FROM {source} WHERE {where}",  # noqa: S608 FACTS
             bound,
         )
-        table = in_order(table) if entity is None else without(table, hidden)
+        table = in_order(table) if entity is None else without(table, self._hidden(known))
         for name in empty:
             nulls = pa.nulls(table.num_rows, LOG.field(name).type)
             table = table.append_column(name, nulls)
@@ -375,5 +375,5 @@ class Reader(PageReader):
         """
         known = self._known_at(as_of)
         with self._cursor() as con:
-            found = run_sql(con, query, params, known, self._mark().shown_again, seconds)
+            found = run_sql(con, query, params, known, self._mark(), seconds)
         return with_zones(found)

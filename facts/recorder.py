@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from facts import bulk, chain, redelivery, rollup_few
+from facts import chain, redelivery, rollup_few
 from facts.entitykey import EntityKeys
 from facts.errors import QueryError, StoreDamaged
 from facts.events import Event, RawBad, Receipt, event_json
@@ -223,36 +223,11 @@ class Recorder:
 
     def commit(self, items: Sequence[Item]) -> list[Receipt]:
         """Record a group in one transaction and return a receipt for every item, once durable."""
-        with self._or_forget():
+        with self.working():
             plan = self.plan(items)
             if plan.count:
                 self._write(plan)
         return plan.receipts
-
-    def load(self, table: pa.Table) -> tuple[int, int]:
-        """Record normalised rows in one transaction; return how many are new and known.
-
-        Rows are facts of their own; see ``facts.bulk``.
-        """
-        with self._or_forget():
-            events, facts = bulk.keys_of(table)
-            keep = np.ones(table.num_rows, dtype=bool)
-            if bulk.repeated(facts):
-                keep &= bulk.first_of_each(table)
-            keep &= self.memory.unknown_rows(table, events)
-            new = int(keep.sum())
-            if new == 0:
-                return 0, table.num_rows
-            if new < table.num_rows:
-                events, table = events[keep], table.filter(pa.array(keep))
-            tx, now = self.tx + 1, self.next_time()
-            rows = bulk.as_log(table, self.seq + 1, tx, now)
-            steps = self.memory.late_steps(table, events, self.seq + 1)
-            head = chain.link(self.head, tx, now, new, chain.digest_table(rows))
-            self.insert(with_chain(rows, head), steps, now)
-            self.mark = self.mark.after(now, steps, used_in_table(rows))
-            self.moved(events, new, tx, now, head)
-        return new, len(keep) - new
 
     def release(self, seq: int, events: Sequence[Event], note: str | None) -> list[Receipt]:
         """Record the events that a quarantined row turned out to be, and that it is released.
@@ -262,7 +237,7 @@ class Recorder:
         QueryError
             An event is refused again; nothing was recorded.
         """
-        with self._or_forget():
+        with self.working():
             plan = self.plan(events)
             for receipt in plan.receipts:
                 if receipt.status == "quarantined" or receipt.reason is not None:
@@ -273,7 +248,8 @@ class Recorder:
         return plan.receipts
 
     @contextmanager
-    def _or_forget(self) -> Iterator[None]:
+    def working(self) -> Iterator[None]:
+        """Refuse work on a broken log; after a failure, remember nothing of it."""
         if self.broken is not None:
             msg = f"{self.broken}: it was changed behind the writer's back; verify and restore it"
             raise StoreDamaged(msg)
@@ -296,21 +272,23 @@ class Recorder:
             table = plan.table()
             digest = chain.digest_table(table)
             head = chain.link(self.head, plan.tx, plan.recorded_us, count, digest)
-            self.insert(with_chain(table, head), plan.steps, plan.recorded_us)
+            whole = self.keyed(with_chain(table, head))
+            self.insert(whole, table, plan.steps, plan.recorded_us)
             used = used_in_table(table)
-        self.mark = self.mark.after(plan.recorded_us, plan.steps, used)
-        self.moved(plan.hashes, count, plan.tx, plan.recorded_us, head)
+        self.memory.remember(plan.hashes, self.seq + 1, self.seq + count)
+        self.moved(count, plan.tx, plan.recorded_us, head, plan.steps, used)
 
     def moved(
         self,
-        hashes: list[int] | np.ndarray[tuple[int], np.dtype[np.uint64]],
         count: int,
         tx: int,
         recorded_us: int,
         head: bytes,
+        steps: list[tuple[int, int]],
+        used: set[str],
     ) -> None:
-        """Take note of a commit."""
-        self.memory.remember(hashes, self.seq + 1, self.seq + count)
+        """Take note of a commit: its rows, number, time, chain hash, steps and columns used."""
+        self.mark = self.mark.after(recorded_us, steps, used)
         self.seq, self.tx, self.recorded_us, self.head = self.seq + count, tx, recorded_us, head
 
     def _insert_few(self, rows: list[LogRow], head: bytes, added: list[Delta]) -> None:
@@ -341,10 +319,28 @@ class Recorder:
             self._roll_back()
             raise
 
-    def insert(self, table: pa.Table, steps: list[tuple[int, int]], recorded_us: int) -> None:
-        """Insert rows of the log with all that follows from them, in one transaction."""
+    def insert(
+        self,
+        whole: pa.Table | pa.RecordBatchReader,
+        table: pa.Table,
+        steps: list[tuple[int, int]],
+        recorded_us: int,
+    ) -> None:
+        """Insert rows with all that follows from them, in one transaction.
+
+        Parameters
+        ----------
+        whole : pyarrow.Table or RecordBatchReader
+            The rows as the file has them.
+        table : pyarrow.Table
+            The same rows; their chain hash and the keys of their entities are not read.
+        steps : list of (seq, step)
+            The changes of visibility they cause.
+        recorded_us : int
+            When they are recorded.
+        """
         with self._transaction():
-            self.con.from_arrow(self.keyed(table)).insert_into("log")
+            self.con.from_arrow(whole).insert_into("log")
             if steps:
                 self._insert_steps(steps, recorded_us)
             for rollup in self.rollups:

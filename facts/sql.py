@@ -10,6 +10,8 @@ import duckdb
 import pyarrow as pa
 
 from facts.errors import QueryError
+from facts.mark import Mark
+from facts.shade import standing
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 VISIBLE = (
@@ -28,7 +30,7 @@ def run_sql(
     query: str,
     params: Sequence[Any],
     known_us: int,
-    shown_again: bool,
+    mark: Mark,
     seconds: float,
 ) -> pa.Table:
     """Run one SELECT with the as-of views in reach; see ``Reader.sql``."""
@@ -39,7 +41,7 @@ def run_sql(
     con.execute("BEGIN TRANSACTION READ ONLY")
     timer.start()
     try:
-        views = _views(con, named, known_us, shown_again)
+        views = _views(con, named, known_us, mark)
         found: pa.Table = con.sql(
             f"WITH {views} SELECT * FROM ({text}\n)",  # noqa: S608 checked, and nothing can write
             params=list(params) or None,
@@ -76,22 +78,11 @@ def _tables(con: duckdb.DuckDBPyConnection, text: str) -> set[str]:
         return set()
 
 
-def hidden_seqs(upto: str, shown_again: bool, within: str = "true") -> str:
-    """Return the SELECT of what is hidden as known at a time, of the rows ``within``.
-
-    Where nothing was ever shown again, being in the table is enough, which is cheaper.
-    """
-    found = f"SELECT seq FROM shadow WHERE recorded_at <= {upto} AND {within}"  # noqa: S608 constants
-    return f"{found} GROUP BY seq HAVING sum(step) > 0" if shown_again else found
-
-
-def _views(
-    con: duckdb.DuckDBPyConnection, named: set[str], known_us: int, shown_again: bool
-) -> str:
+def _views(con: duckdb.DuckDBPyConnection, named: set[str], known_us: int, mark: Mark) -> str:
     upto = f"make_timestamp({int(known_us)}::BIGINT)"
     views = [
-        f"facts AS (SELECT {VISIBLE} FROM log WHERE op <= 1 AND recorded_at <= {upto}"  # noqa: S608
-        f" AND seq NOT IN ({hidden_seqs(upto, shown_again)}))"
+        f"facts AS (SELECT {VISIBLE} FROM {standing(upto, mark)}"  # noqa: S608 constants
+        f" WHERE op <= 1 AND recorded_at <= {upto})"
     ]
     wanted = {n: n.removesuffix("s") for n in named if n.endswith("s") and NAME.fullmatch(n)}
     wanted = {n: p for n, p in wanted.items() if n not in ("facts", "rollups")}

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,7 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
-from facts import bulk, derived, erasing, stated
+from facts import bulk, derived, erasing, loading, stated
 from facts.access import Access
 from facts.errors import QueryError, StoreBusy, StoreClosed, StoreMissing, of_database
 from facts.events import Event, RawBad, Receipt
@@ -170,7 +171,7 @@ class Store:
         new = 0
         for start in range(0, whole.num_rows, BULK):
             part = whole.slice(start, BULK).combine_chunks()
-            new += self._intake.run(lambda part=part: self._recorder.load(part)).result()[0]  # type: ignore[misc]
+            new += self._intake.run(partial(loading.load, self._recorder, part)).result()[0]
         return new, whole.num_rows - new
 
     def quarantine(

@@ -3,12 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facts import Event, Exact, Interval, Reader, Store, fact_value
+from facts import Event, Exact, Interval, Reader, Store, fact_value, shade
 from tests.facts.model import Model, Shown
 
 NAMED = ("source", "id", "entity", "attribute")
@@ -58,6 +59,11 @@ def shown(reader: Reader, as_of: datetime) -> set[Shown]:
     return found
 
 
+def by_sql(reader: Reader, as_of: datetime) -> set[tuple[str, ...]]:
+    found = reader.sql("SELECT source, id, entity, attribute FROM facts", as_of=as_of)
+    return set(zip(*found.to_pydict().values(), strict=True))
+
+
 def check(history: list[tuple[int, list[Event]]], reopen_at: int, folder: Path) -> None:
     clock, model, marks = Clock(), Model(), []
     path = folder / "facts.duckdb"
@@ -80,7 +86,11 @@ def check(history: list[tuple[int, list[Event]]], reopen_at: int, folder: Path) 
         reader = store.reader()
         for mark in marks:
             for at in (mark, mark - timedelta(microseconds=1), mark + timedelta(minutes=1)):
-                assert shown(reader, at) == model.visible(at)
+                expected = model.visible(at)
+                for few in (0, shade.FEW):
+                    with patch.object(shade, "FEW", few):
+                        assert shown(reader, at) == expected
+                        assert by_sql(reader, at) == {row[:4] for row in expected}
     finally:
         store.close()
 

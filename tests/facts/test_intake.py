@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from facts import (
     Event,
     EventError,
-    Exact,
     IntakeFull,
     QueryError,
     RawBad,
@@ -300,71 +299,6 @@ def test_identities_find_exactly_what_was_added(rng: np.random.Generator) -> Non
     assert span == (1, len(added) + 0) or span is not None
     for h in asked.tolist()[::997]:
         assert (ids.find_one(h) is not None) == (h in added)
-
-
-def bulk(count: int, start: int = 0, **more: object) -> pa.Table:
-    columns: dict[str, object] = {
-        "source": ["bulk"] * count,
-        "id": [f"b{i}" for i in range(start, start + count)],
-        "entity": [f"post:{i % 7}" for i in range(count)],
-        "attribute": ["likes"] * count,
-        "num": [float(i) for i in range(count)],
-        "valid_from": pa.array([START] * count, pa.timestamp("us", "UTC")),
-    }
-    return pa.table({**columns, **more})
-
-
-def test_bulk_rows_are_the_same_facts_as_events(store: Store, tmp_path: Path) -> None:
-    table = bulk(100)
-    assert store.load(table) == (100, 0)
-    events = [
-        Event("bulk", r["id"], r["entity"], {"likes": Exact(r["num"])}, r["valid_from"])
-        for r in table.to_pylist()
-    ]
-    assert {r.status for r in store.record(events)} == {"duplicate"}
-    with Store.open(tmp_path / "events.duckdb", clock=lambda: START) as other:
-        other.record(events)
-        assert other.reader().version() == store.reader().version()
-
-
-def test_bulk_duplicates_are_found_inside_and_outside(store: Store) -> None:
-    store.record([Event("bulk", "b3", "post:3", {"likes": Exact(3)}, START)])
-    table = pa.concat_tables([bulk(10), bulk(5), bulk(5, 20)])
-    assert store.load(table) == (14, 6)
-    assert store.load(table) == (0, 20)
-    assert store.reader().facts().num_rows == 15
-
-
-def test_bulk_rows_obey_earlier_references(store: Store) -> None:
-    for name in ("b3", "b4"):
-        gone = ("bulk", name)
-        store.record([Event("app", f"r{name}", "post:1", {}, START, op="retract", refers=gone)])
-    store.load(bulk(10))
-    assert store.reader().facts().num_rows == 8
-    assert store.check_derived() == []
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ({"sparkle": [1] * 3}, "unknown columns sparkle"),
-        ({"num": [1.0, float("nan"), 2.0]}, "row 1"),
-        ({"num": [1.0, None, 2.0]}, "row 1"),
-        ({"entity": ["a", "", "c"]}, "'entity' must have 1 to"),
-        ({"id": ["a", None, "c"]}, "'id' must not be empty; row 1"),
-        ({"kind": ["exact", "normal", "exact"]}, "row 1"),
-        ({"kind": ["exact", "mystery", "exact"]}, "unknown value kind"),
-        ({"num2": [None, 5.0, None]}, "row 1"),
-        ({"valid_from": [1, 2, 3]}, "timestamps with a time zone"),
-        ({"entity": ["a", "b\x00", "c"]}, "NUL"),
-    ],
-)
-def test_broken_bulk_rows_are_refused_whole(
-    store: Store, more: dict[str, object], message: str
-) -> None:
-    with pytest.raises(EventError, match=message):
-        store.load(bulk(3, **more))
-    assert store.reader().facts().num_rows == 0
 
 
 def test_raw_bad_items_and_events_mix_in_one_group(store: Store) -> None:
