@@ -26,6 +26,7 @@ def declare(client: Client, **changes: Any) -> Any:
         "by": "mae",
         "reason": "is one enough?",
         "until": FUTURE,
+        "salt": "the same entities fall into the same arms in every run",
         **changes,
     }
     return client.post("/v1/experiments", json=said)

@@ -61,9 +61,11 @@ def weights(client: Client) -> dict[str, float]:
     return {use["model"]: use["weight"] for use in predict(client)["models"]}
 
 
-def wait[T](look: Callable[[], T], until: Callable[[T], bool], seconds: float = 10.0) -> T:
+def wait[T](look: Callable[[], T], until: Callable[[T], bool], seconds: float = 60.0) -> T:
+    """Look until it is so. A test that went on too early would fail elsewhere, or nowhere."""
     deadline = time.monotonic() + seconds
-    while not until(found := look()) and time.monotonic() < deadline:
+    while not until(found := look()):
+        assert time.monotonic() < deadline, f"it did not become so: {found!r:.1000}"
         time.sleep(0.05)
     return found
 
