@@ -14,7 +14,7 @@ from api.errors import BeyondError, RequestError
 from api.schemas import CompareRequest, FormulaCompareRequest, FormulaRequest, QuestionRequest
 from worlds.adhoc import NAME, Adhoc
 from worlds.answer import Answer
-from worlds.ask import Answerer
+from worlds.ask import ERROR, PATIENCE, Answerer
 from worlds.core.decide import Decision
 from worlds.core.explain import Explanation
 from worlds.core.newsvendor import Provision
@@ -78,7 +78,10 @@ def respond(
     if isinstance(wanted, FormulaRequest):
         answer = adhoc(wanted).on(answerer).ask(NAME, **arguments(wanted))
     else:
-        answer = answerer.ask(name or answerer.domain.questions[0].name, **arguments(wanted))
+        asked = name or answerer.domain.questions[0].name
+        answer = answerer.ask(
+            asked, **arguments(wanted), error=wanted.error, seconds=wanted.deadline
+        )
     explanation = answer.explain(acts_at=wanted.acts_at) if wanted.explain else None
     decision = None if wanted.decide is None else answer.decide(wanted.decide)
     change = changed(then, answerer, answer, wanted) if then else None
@@ -97,7 +100,14 @@ def respond_from_facts(
     worlds.errors.WorldsError
         What cannot be asked, and what would be right.
     """
-    stray = {"do": wanted.do, "by": wanted.by, "since": wanted.since, "over": wanted.over > 1}
+    stray: dict[str, object] = {
+        "do": wanted.do,
+        "by": wanted.by,
+        "since": wanted.since,
+        "over": wanted.over > 1,
+        "error": wanted.error,
+        "deadline": wanted.deadline,
+    }
     wrong = [(name, f"{view.name} asks facts, not models") for name in stray if stray[name]]
     if wrong:
         raise RequestError("this cannot be asked of facts", wrong)
@@ -121,7 +131,8 @@ def changed(then: Answerer, now: Answerer, answer: Answer, wanted: QuestionReque
     statistic = "mean" if wanted.threshold is None else "prob"
     asked: str | Adhoc = answer.question.name
     if isinstance(wanted, FormulaRequest):  # one of at most 8 answers
-        asked = replace(adhoc(wanted), seconds=wanted.deadline / 8)
+        asked = adhoc(wanted)
+        asked = replace(asked, seconds=(asked.seconds or PATIENCE) / 8)
     return why(
         then,
         now,
@@ -135,9 +146,9 @@ def changed(then: Answerer, now: Answerer, answer: Answer, wanted: QuestionReque
 
 def adhoc(wanted: FormulaRequest | FormulaCompareRequest) -> Adhoc:
     """Return the formula of a request with what belongs to it."""
-    return Adhoc(
-        wanted.formula, wanted.unit, tuple(wanted.conditions), wanted.error, wanted.deadline
-    )
+    error = ERROR if wanted.error is None else wanted.error
+    seconds = PATIENCE if wanted.deadline is None else wanted.deadline
+    return Adhoc(wanted.formula, wanted.unit, tuple(wanted.conditions), error, seconds)
 
 
 def compare(

@@ -213,6 +213,9 @@ def from_pairs(
         **(more or {}),
     }
     kind = FormulaRequest if "formula" in raw else QuestionRequest
+    for name in ("error", "deadline"):
+        if isinstance(raw.get(name), str):
+            raw[name] = _number(raw[name], name)
     chosen = [_number(str(level), "level") for level in levels]
     if chosen:
         raw["levels"] = chosen

@@ -93,6 +93,11 @@ class QuestionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since
         A time in the past: the reply says why the answer changed since then (what the models
         learned, their weights); of the probability of `threshold` if there is one, else the mean.
+    error
+        The error of cumulative probabilities that is good enough; 1e-5 where left out.
+    deadline
+        Seconds after which the best answer so far is returned, with its error; for a formula 5
+        where left out.
     """
 
     threshold: Limit = None
@@ -112,6 +117,8 @@ class QuestionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sample: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     since: str | None = None
+    error: Tolerance | None = None
+    deadline: Deadline | None = None
 
 
 class FormulaRequest(QuestionRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -125,10 +132,6 @@ class FormulaRequest(QuestionRequest, frozen=True, forbid_unknown_fields=True, k
         Unit of the answer; found from those of the quantities where left out.
     conditions
         Comparisons of formulas that hold, such as ``"pupdates > 3"``.
-    error
-        The error of cumulative probabilities that is good enough.
-    deadline
-        Seconds after which the best answer so far is returned, with its error.
     """
 
     formula: Formula
@@ -136,8 +139,6 @@ class FormulaRequest(QuestionRequest, frozen=True, forbid_unknown_fields=True, k
     conditions: Annotated[list[Formula], msgspec.Meta(max_length=20)] = msgspec.field(
         default_factory=list
     )
-    error: Tolerance = 1e-5
-    deadline: Deadline = 5.0
 
 
 class ScenarioRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

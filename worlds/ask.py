@@ -29,16 +29,19 @@ from worlds.errors import (
     UnknownNameError,
     WorldsError,
 )
-from worlds.groups import Splitting, split
+from worlds.groups import split
 from worlds.periods import periods
 from worlds.pool import Pool, Said
 from worlds.prediction import Prediction, predicted
 from worlds.publish import Release, SnapshotStore
 from worlds.segments import SegmentModels
+from worlds.splitting import Splitting
 from worlds.watch.containment import check, check_content, fault_of, guarded
 
 DEFAULT = "default"
 LEVELS = (0.5, 0.8, 0.9, 0.95)
+ERROR = 1e-5
+"""Error of cumulative probabilities that is good enough where nobody says another."""
 PATIENCE = 5.0
 """Seconds after which a formula without an exact route is answered as well as it is known."""
 REMEMBERED = 256
@@ -188,6 +191,8 @@ class Answerer:
         levels: Sequence[float] = LEVELS,
         over: int = 1,
         by: str | None = None,
+        error: float | None = None,
+        seconds: float | None = None,
     ) -> Answer:
         """Answer a question of the domain about the next period, or the next few together.
 
@@ -209,6 +214,11 @@ class Answerer:
         by
             A category whose labels are answered one by one as well, or some labels of it:
             ``breed``, ``breed=pug,beagle`` (see `worlds.groups`).
+        error
+            The error of cumulative probabilities that is good enough; 1e-5 where left out.
+        seconds
+            After about so many the best answer so far is returned, with its error; without a
+            limit where left out.
 
         Raises
         ------
@@ -216,7 +226,10 @@ class Answerer:
             What cannot be asked, and what would be right.
         """
         question = self.domain.question(name)
-        return self._answer(question, given, do, where, threshold, levels, over, by)
+        effort = None
+        if error is not None or seconds is not None:
+            effort = _effort(seconds, ERROR if error is None else error, over, by)
+        return self._answer(question, given, do, where, threshold, levels, over, by, effort)
 
     def query(
         self,
@@ -231,7 +244,7 @@ class Answerer:
         levels: Sequence[float] = LEVELS,
         over: int = 1,
         by: str | None = None,
-        error: float = 1e-5,
+        error: float = ERROR,
         seconds: float | None = PATIENCE,
     ) -> Answer:
         """Answer a formula over the quantities of the domain about the next period.
@@ -258,8 +271,7 @@ class Answerer:
         UnknownNameError, QuestionError, ImpossibleError
             What cannot be asked, and what would be right.
         """
-        parts = (2 if over > 1 else 1) + (1 if by is not None else 0)
-        effort = Effort.within(None if seconds is None else seconds / parts, error)
+        effort = _effort(seconds, error, over, by)
         known = self.domain.units()
         for text in (formula, *conditions):
             check_names(text, known)
@@ -561,6 +573,12 @@ def _total(form: CountForm, where: Mapping[str, str], over: int) -> Count:
         return total_of(form, where, over)
     periods = [form.count(where, step) for step in range(over)]
     return PathTotal.of([one for one in periods if isinstance(one, CountMixture)])
+
+
+def _effort(seconds: float | None, error: float, over: int, by: str | None) -> Effort:
+    """Return the effort for the whole; its periods and its groups take as long again."""
+    parts = (2 if over > 1 else 1) + (1 if by is not None else 0)
+    return Effort.within(None if seconds is None else seconds / parts, error)
 
 
 def _joint(over: int) -> list[str]:

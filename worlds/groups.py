@@ -7,10 +7,9 @@ How probable it is that a group is the largest, and how groups move together, is
 draws, with their error.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +19,13 @@ from worlds.core.distributions import Count, Floats
 from worlds.core.engine import Belief, assumed, evaluate
 from worlds.core.evaluators.effort import Effort
 from worlds.core.forms import CountForm
-from worlds.core.joint import DRAWS, Joint, error_of_draws, in_groups
+from worlds.core.joint import Brings, Drawn, Joint, error_of_draws, of_groups
 from worlds.core.outcome import Outcome
 from worlds.core.pooling import pooled
-from worlds.core.questions import Amount, Assumptions, Comparison, Expression, Question, SumOver
+from worlds.core.questions import Comparison, Expression
 from worlds.core.thinning import thin
 from worlds.errors import QuestionError, UnknownNameError
+from worlds.splitting import Options, Splitting, drawn_together
 from worlds.summary import summary
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ MOST = 50
 
 type Shares = tuple[Floats, Floats]
 """Values of a share and their probabilities."""
-type Options = Mapping[str, Belief]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,8 @@ class Groups:
         One for every group that was asked for.
     joint
         How all of them are drawn together; None where that is not known.
+    left_out
+        Labels for which there was no time.
     """
 
     by: str
@@ -68,6 +69,8 @@ class Groups:
     levels: tuple[float, ...]
     threshold: Comparison | None
     joint: Joint | None = field(repr=False, default=None)
+    effort: Effort = field(repr=False, default_factory=Effort)
+    left_out: tuple[str, ...] = ()
 
     def draws(self, rng: np.random.Generator, size: int) -> Floats:
         """Return joint draws, array (groups, size).
@@ -78,7 +81,7 @@ class Groups:
             If only the distribution of every single group is known.
         """
         if self.joint is None:
-            msg = "these groups cannot be drawn together: ask a question that counts or sums"
+            msg = "these groups cannot be drawn together: not every model says how it is shared"
             raise QuestionError(msg)
         return self.joint.draws(rng, size)
 
@@ -87,11 +90,15 @@ class Groups:
         """How probably each group is the largest (ties shared), and the correlations."""
         if self.joint is None:
             return None
-        found = self.joint.draws(np.random.default_rng(0), DRAWS)
+        found = self._drawn
         top = found == found.max(0)
         spread = found.std(1)
         scaled = (found - found.mean(1, keepdims=True)) / np.where(spread > 0, spread, 1)[:, None]
-        return (top / top.sum(0)).mean(1).tolist(), (scaled @ scaled.T / DRAWS).tolist()
+        return (top / top.sum(0)).mean(1).tolist(), (scaled @ scaled.T / found.shape[1]).tolist()
+
+    @cached_property
+    def _drawn(self) -> Floats:
+        return np.zeros((0, 0)) if self.joint is None else self.joint.in_time(self.effort)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -114,20 +121,11 @@ class Groups:
                 for row, chance in zip(self.rows, largest, strict=True)
             ],
             "correlation": correlation,
-            "joint_error_bound": None if self.joint is None else error_of_draws(DRAWS),
+            "joint_error_bound": None
+            if self.joint is None
+            else error_of_draws(self._drawn.shape[1]),
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Splitting:
-    """A question that is to be answered by group: what is asked, assumed and how exactly."""
-
-    question: Question
-    assume: Assumptions
-    over: int = 1
-    levels: tuple[float, ...] = (0.9,)
-    threshold: Comparison | None = None
-    effort: Callable[[], Effort | None] = field(default=lambda: None, repr=False)
 
 
 def split(answerer: "Answerer", wanted: Splitting, by: str) -> Groups:
@@ -156,25 +154,27 @@ def split(answerer: "Answerer", wanted: Splitting, by: str) -> Groups:
     where = wanted.assume.where
     beliefs = answerer.beliefs(wanted.question, where, wanted.over)
     whole = assumed(formula.names(), beliefs, wanted.assume)
-    effort = wanted.effort()
+    effort = wanted.effort() or Effort()
     rows: list[Group] = []
-    tables = []
+    tables: list[Mapping[str, Options]] = []
     for label in labels:
+        if rows and effort.over:
+            break
         mine = {**where, category: label}
         beliefs = answerer.beliefs(wanted.question, mine, wanted.over)
-        table = {
+        table: dict[str, Options] = {
             name: _thinned(answerer, whole[name], category, label)
             if name == count
             else assumed([name], beliefs, wanted.assume)[name]
             for name in formula.names()
         }
-        mine_of_it = effort.share(len(labels) - len(rows)) if effort else None
-        whole_of_it = pooled(formula, table)
-        outcome = evaluate(wanted.question, whole_of_it, effort=mine_of_it)
+        share = effort.share(len(labels) - len(rows) + 1)
+        outcome = evaluate(wanted.question, pooled(formula, table), effort=share)
         rows.append(Group(label, _expected_share(answerer, category, label), outcome))
         tables.append(table)
-    joint = _joint(answerer, wanted.question, whole, tables, (category, labels))
-    return Groups(category, tuple(rows), wanted.levels, wanted.threshold, joint)
+    done, rest = labels[: len(rows)], labels[len(rows) :]
+    joint = _joint(answerer, wanted, whole.get(count), tables, (category, done))
+    return Groups(category, tuple(rows), wanted.levels, wanted.threshold, joint, effort, rest)
 
 
 def _read(answerer: "Answerer", by: str, where: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
@@ -261,35 +261,30 @@ def _thinned(
 
 def _joint(
     answerer: "Answerer",
-    question: Question,
-    whole: Mapping[str, Options],
+    wanted: Splitting,
+    whole: Options | None,
     tables: Sequence[Mapping[str, Options]],
     groups: tuple[str, tuple[str, ...]],
 ) -> Joint | None:
-    """Return how the groups are drawn together, for questions that count or sum things."""
-    formula = question.formula
+    """Return how the groups are drawn together.
+
+    Parameters
+    ----------
+    whole
+        What is believed of the number of things in all; None where it is not asked for.
+    """
     count = answerer.domain.quantity("count").name
-    match formula:
-        case SumOver(size=size):
-            sizes: dict[str, list[Severity] | None] = {
-                model: [s for t in tables if isinstance(s := t[size][model].content, Severity)]
-                for model in tables[0][size]
-            }
-            weights = {model: belief.weight for model, belief in tables[0][size].items()}
-        case Amount(name=name) if name == count:
-            sizes, weights = {"": None}, {"": 1.0}
-        case _:
-            return None
-    worlds = []
-    probs = []
-    for (model, belief), each in product(whole[count].items(), sizes):
-        alphas = _alphas(answerer, model, *groups)
-        content = belief.content
+
+    def draw(model: str, brings: Brings) -> Drawn | None:
+        if whole is None:
+            return lambda rng, size: brings(rng, np.zeros((len(tables), size)))
+        alphas, content = _alphas(answerer, model, *groups), whole[model].content
         if alphas is None or not isinstance(content, Count):
             return None
-        worlds.append(in_groups(content, alphas, sizes[each]))
-        probs.append(belief.weight * weights[each])
-    return Joint(np.array(probs) / np.sum(probs), tuple(worlds))
+        return of_groups(content, alphas, brings)
+
+    counts = {"": 1.0} if whole is None else {model: one.weight for model, one in whole.items()}
+    return drawn_together(wanted.question, count, counts, tables, draw)
 
 
 def _alphas(

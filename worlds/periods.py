@@ -9,22 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from worlds.core.compound import Severity
 from worlds.core.counting import whole_range
-from worlds.core.distributions import Count, Floats
-from worlds.core.engine import Belief, assumed, evaluate
-from worlds.core.joint import DRAWS, Joint, empirical, in_periods
+from worlds.core.distributions import Floats
+from worlds.core.engine import Belief, assumed
+from worlds.core.evaluators.effort import Effort
+from worlds.core.joint import Brings, Drawn, Joint, empirical
 from worlds.core.outcome import Outcome
+from worlds.core.path_given import PathGiven
 from worlds.core.path_total import PathTotal
-from worlds.core.pooling import pooled
-from worlds.core.questions import Amount, Assumptions, Expression, SumOver
+from worlds.core.questions import Assumptions, Expression
 from worlds.errors import QuestionError
-from worlds.groups import Options, Splitting
+from worlds.splitting import Options, Splitting, drawn_together, together
 from worlds.summary import summary
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ class Periods:
     rows: tuple[Period, ...]
     wanted: Splitting = field(repr=False)
     joint: Joint | None = field(repr=False, default=None)
+    effort: Effort = field(repr=False, default_factory=Effort)
 
     def paths(self, rng: np.random.Generator, size: int) -> Floats:
         """Return joint draws, array (periods, size).
@@ -69,7 +69,7 @@ class Periods:
             If only the distribution of every single period is known.
         """
         if self.joint is None:
-            msg = "these periods cannot be drawn together: ask a question without given or do"
+            msg = "these periods cannot be drawn together: their models do not give paths"
             raise QuestionError(msg)
         return self.joint.draws(rng, size)
 
@@ -78,30 +78,28 @@ class Periods:
         """The largest of the periods, from joint paths."""
         if self.joint is None:
             return None
-        found = self.joint.draws(np.random.default_rng(0), DRAWS)
+        found = self.joint.in_time(self.effort)
         return empirical(found.max(0), self.wanted.question.unit)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         peak, threshold = self.peak, self.wanted.threshold
+        rows = [
+            {
+                "start": row.start.isoformat(),
+                "end": row.end.isoformat(),
+                **summary(row.outcome, LEVELS, threshold),
+                "method": row.outcome.method,
+                "error_bound": row.outcome.error,
+            }
+            for row in self.rows
+        ]
+        if peak is None:
+            return {"rows": rows, "peak": None}
+        largest = summary(peak, LEVELS, threshold)
         return {
-            "rows": [
-                {
-                    "start": row.start.isoformat(),
-                    "end": row.end.isoformat(),
-                    **summary(row.outcome, LEVELS, threshold),
-                    "method": row.outcome.method,
-                    "error_bound": row.outcome.error,
-                }
-                for row in self.rows
-            ],
-            "peak": None
-            if peak is None
-            else {
-                **summary(peak, LEVELS, threshold),
-                "method": peak.method,
-                "error_bound": peak.error,
-            },
+            "rows": rows,
+            "peak": {**largest, "method": peak.method, "error_bound": peak.error},
         }
 
 
@@ -114,80 +112,75 @@ def periods(answerer: "Answerer", wanted: Splitting) -> Periods | str:
     formula = wanted.question.formula
     if isinstance(formula, Expression) and formula.conditions:
         return "conditions that are formulas speak of the total: the periods are not split"
-    effort = wanted.effort()
+    effort = wanted.effort() or Effort(TOLERANCE)
+    count = answerer.domain.quantity("count").name
     try:
         beliefs = answerer.beliefs(wanted.question, wanted.assume.where, wanted.over)
         after = assumed(formula.names(), beliefs, wanted.assume)
-        count = answerer.domain.quantity("count").name
-        always = pooled(formula, {name: one for name, one in after.items() if name != count})
-        rows = []
-        for step in range(wanted.over):
-            now = dict(always)
-            if count in after:
-                one = _one(count, after[count], beliefs[count], wanted.assume, step)
-                now |= pooled(formula, {count: one})
-            mine = effort.share(wanted.over - step) if effort else None
-            outcome = evaluate(wanted.question, now, tolerance=TOLERANCE, effort=mine)
-            start = answerer.start + step * answerer.domain.step
-            rows.append(Period(start, start + answerer.domain.step, outcome))
+        after = {name: one for name, one in after.items() if name != count}
+        told = _Told.of(count, beliefs, wanted) if count in beliefs else None
+        split = told.split() if told else [{} for _ in range(wanted.over)]
+        tables = [{**after, **one} for one in split]
+        outcomes = together(wanted.question, tables, effort.share(2))
     except QuestionError as error:
         return f"the periods are not split: {error}"
-    return Periods(tuple(rows), wanted, _joint(answerer, wanted))
-
-
-def _one(
-    name: str, after: Options, paths: Mapping[str, Belief], assume: Assumptions, step: int
-) -> Options:
-    do, given = assume.do.get(name), assume.given.get(name)
-    fixed = do is not None and do.fix is not None
-    chosen = (
-        {m: b.weight for m, b in paths.items()}
-        if fixed
-        else {m: b.weight for m, b in after.items()}
+    step = answerer.domain.step
+    rows = tuple(
+        Period(answerer.start + place * step, answerer.start + (place + 1) * step, outcome)
+        for place, outcome in enumerate(outcomes)
     )
-    found = {}
-    for model, weight in chosen.items():
-        path = paths[model].content
-        if not isinstance(path, PathTotal):
-            msg = f"the model {model!r} gives totals, and does not say how they are made up"
-            raise QuestionError(msg)
-        if do is not None and do.times is not None:
-            path = path.scaled(do.times)
-        content: Count = path.period(step)
-        if do is not None and do.fix is not None:
-            content = path.period_given(step, int(do.fix), do.fix)
-        elif given is not None and given.ranges:
-            ends = [whole_range(one) for one in given.ranges]
-            low, high = max(low for low, _ in ends), min(high for _, high in ends)
-            content = path.period_given(step, int(low), high)
-        found[model] = Belief(weight, content)
-    return found
+
+    def draw(model: str, brings: Brings) -> Drawn:
+        def drawn(rng: np.random.Generator, size: int) -> Floats:
+            paths = told.paths[model].draws if told else None
+            return brings(rng, paths(rng, size) if paths else np.zeros((wanted.over, size)))
+
+        return drawn
+
+    counts = told.weights if told else {"": 1.0}
+    joint = drawn_together(wanted.question, count, counts, tables, draw)
+    return Periods(rows, wanted, joint, effort)
 
 
-def _joint(answerer: "Answerer", wanted: Splitting) -> Joint | None:
-    """Return how the periods are drawn together, where nothing is known of their total."""
-    count = answerer.domain.quantity("count").name
-    given, do = wanted.assume.given.get(count), wanted.assume.do.get(count)
-    if (given is not None and given.ranges) or (do is not None and do.fix is not None):
-        return None
-    beliefs = answerer.beliefs(wanted.question, wanted.assume.where, wanted.over)
-    found = assumed(wanted.question.formula.names(), beliefs, wanted.assume)
-    sizes: list[tuple[float, Severity | None]]
-    match wanted.question.formula:
-        case SumOver(size=size):
-            sizes = [
-                (belief.weight, belief.content)
-                for belief in found[size].values()
-                if isinstance(belief.content, Severity)
-            ]
-        case Amount(name=name) if name == count:
-            sizes = [(1.0, None)]
-        case _:
-            return None
-    worlds, probs = [], []
-    for belief, (weight, each) in product(found[count].values(), sizes):
-        if not isinstance(belief.content, PathTotal):
-            return None
-        worlds.append(in_periods(belief.content, each))
-        probs.append(belief.weight * weight)
-    return Joint(np.array(probs) / np.sum(probs), tuple(worlds))
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The paths of every model, with what is said of their total."""
+
+    name: str
+    paths: Mapping[str, PathTotal | PathGiven]
+    weights: Mapping[str, float]
+
+    @classmethod
+    def of(cls, name: str, beliefs: Mapping[str, Options], wanted: Splitting) -> "_Told":
+        do = wanted.assume.do.get(name)
+        fixed = do is not None and do.fix is not None
+        options = beliefs[name] if fixed else assumed([name], beliefs, wanted.assume)[name]
+        low, high = _range(name, wanted.assume)
+        paths: dict[str, PathTotal | PathGiven] = {}
+        for model in options:
+            path = beliefs[name][model].content
+            if not isinstance(path, PathTotal):
+                msg = f"the model {model!r} gives totals, and does not say how they are made up"
+                raise QuestionError(msg)
+            times = do.times if do is not None and do.times is not None else 1.0
+            paths[model] = path.scaled(times).given(low, high)
+        return cls(name, paths, {model: belief.weight for model, belief in options.items()})
+
+    def split(self) -> list[dict[str, Options]]:
+        """Return what is believed of the count of every period."""
+        laws = {model: path.periods() for model, path in self.paths.items()}
+        return [
+            {self.name: {m: Belief(w, laws[m][step]) for m, w in self.weights.items()}}
+            for step in range(len(next(iter(laws.values()))))
+        ]
+
+
+def _range(name: str, assume: Assumptions) -> tuple[float, float]:
+    """Return between which whole numbers the total is said to be."""
+    do, given = assume.do.get(name), assume.given.get(name)
+    if do is not None and do.fix is not None:
+        return do.fix, do.fix
+    ends = [whole_range(one) for one in given.ranges] if given is not None else []
+    return max((low for low, _ in ends), default=0.0), min(
+        (high for _, high in ends), default=float("inf")
+    )

@@ -70,10 +70,26 @@ class Worlds:
             raise QuestionError(msg)
         return Answerer.load(self.domain, self.store, release)
 
-    def ask(self, question: str) -> "Query":
-        """Return a plan for a question; nothing runs yet."""
-        find_view(self.domain, question)
-        return Query(self, question)
+    def ask(
+        self, question: str, *, error: float | None = None, seconds: float | None = None
+    ) -> "Query":
+        """Return a plan for a question; nothing runs yet.
+
+        Parameters
+        ----------
+        question
+            Its name.
+        error, seconds
+            How exact the answer must be, and after how long the best so far will do (see
+            `Answerer.ask`).
+        """
+        view = find_view(self.domain, question)
+        options = {"error": error, "seconds": seconds}
+        said = {name: value for name, value in options.items() if value is not None}
+        if view is not None and said:
+            msg = f"{view.name} asks facts, which are counted exactly: leave out error and seconds"
+            raise QuestionError(msg)
+        return Query(self, question, _options=said)
 
     def look(
         self, view: str, source: Source, as_of: datetime | None = None, **wanted: Any
@@ -227,8 +243,11 @@ class Query:
                 **self._options,
             )
         if find_ranges(self._do):
-            if self._by is not None:
-                msg = "ranges of interventions are asked of all groups together: leave out by"
+            if self._by is not None or self._options:
+                msg = (
+                    "ranges of interventions are asked of all groups together, as exactly as "
+                    "scenarios are: leave out by, error and seconds"
+                )
                 raise QuestionError(msg)
             return run(answerer, self.question, self.scenario("the query"), over=self._over).answer
         return answerer.ask(
@@ -238,6 +257,7 @@ class Query:
             where=self._where,
             over=self._over,
             by=self._by,
+            **self._options,
         )
 
     def _viewed(self, view: View) -> Answer:

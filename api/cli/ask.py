@@ -50,7 +50,7 @@ Example: which of three capacities?
 @click.option("--by", metavar="CATEGORY", help="Each label by itself: breed, breed=pug,beagle.")
 @click.option("--as-of", metavar="TIME", help="Answer with what was known then.")
 @click.option("--error", type=float, help="Error of a probability that will do. [default: 1e-5]")
-@click.option("--deadline", type=float, help="Seconds for a formula. [default: 5]")
+@click.option("--deadline", type=float, help="Seconds; then the best so far. [formula: 5]")
 @click.option("--explain", is_flag=True, help="Say where the width comes from.")
 @click.option("--acts-at", type=float, help="Probability of the threshold at which you act.")
 @click.option("--decide", multiple=True, metavar="K=V", help="service_level=0.99, or JSON.")
@@ -120,16 +120,16 @@ def _split(question: str | None, parts: dict[str, Any], more: dict[str, Any]) ->
     RequestError
         If there is a question and a formula, or an option of formulas without one.
     """
-    own = {name: parts.pop(name) for name in ("unit", "error", "deadline")}
-    formula, conditions = parts.pop("formula"), parts.pop("conditions")
-    own = {name: value for name, value in own.items() if value is not None}
+    effort = {name: parts.pop(name) for name in ("error", "deadline")}
+    more = more | {name: value for name, value in effort.items() if value is not None}
+    unit, formula, conditions = (parts.pop(name) for name in ("unit", "formula", "conditions"))
     if formula is None:
-        if stray := [f"--{name}" for name in own] + ["--condition"] * bool(conditions):
+        if stray := ["--unit"] * (unit is not None) + ["--condition"] * bool(conditions):
             raise RequestError(f"{', '.join(stray)} needs --formula")
         return {**parts, "more": more}
     if question is not None:
         raise RequestError(f"ask {question!r} or --formula, not both")
-    fields = {"formula": formula, "conditions": list(conditions), **own}
+    fields = {"formula": formula, "conditions": list(conditions), "unit": unit}
     return {**parts, "more": {**more, **fields}}
 
 

@@ -64,6 +64,8 @@ def _ask(domain: Domain) -> Json:
             if domain.shares
             else query("by", TEXT, "Not in this domain", ""),
             query("as_of", TIME, "As known then", "2026-11-20T19:30:00Z"),
+            query("error", NUMBER, "The error of a probability that will do", 0.001),
+            query("deadline", NUMBER, "Seconds; then the best answer so far, with its error", 1),
         ],
     )
 

@@ -22,7 +22,7 @@ from api.schemas import FormulaRequest, QuestionRequest
 from api.service import Service
 from worlds.viewing import find_view
 
-QUERY = ("threshold", "level", "given", "do", "where", "over", "by", "as_of")
+QUERY = ("threshold", "level", "given", "do", "where", "over", "by", "as_of", "error", "deadline")
 MOST_PERIODS = 1000
 HURRIED_ERROR = 1e-2
 """Error that is good enough for a formula when there is no time."""
@@ -129,11 +129,12 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
 
 
 def _hurried(wanted: QuestionRequest) -> QuestionRequest | None:
-    """Return a formula asked with less effort; a named question has its one exact way."""
+    """Return a formula asked with less effort; of a named question the last answer is as good."""
     if not isinstance(wanted, FormulaRequest):
         return None
-    error = max(wanted.error, HURRIED_ERROR)
-    return msgspec.structs.replace(wanted, error=error, deadline=min(wanted.deadline, HURRY))
+    error = max(wanted.error or HURRIED_ERROR, HURRIED_ERROR)
+    deadline = min(wanted.deadline or HURRY, HURRY)
+    return msgspec.structs.replace(wanted, error=error, deadline=deadline)
 
 
 def _replied(body: bytes, wait: float | None) -> ASGIResponse:
@@ -162,4 +163,5 @@ def from_query(request: Request[Any, Any, Any]) -> QuestionRequest:
         as_of=query.get("as_of"),
         over=whole(query, "over", 1, 1, MOST_PERIODS),
         by=query.get("by"),
+        more={name: query[name] for name in ("error", "deadline") if name in query},
     )

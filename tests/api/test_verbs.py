@@ -61,6 +61,34 @@ def test_the_shape_of_an_answer(client: Client, var: Path, opened: Worlds) -> No
     assert not found["exceedance"]["certain"]
 
 
+def test_how_exact_and_how_long(client: Client, var: Path, opened: Worlds) -> None:
+    body = {"error": 0.01, "deadline": 9, "over": 2, "threshold": 900}
+    found = client.post(HOUR, json=body).json()
+    line = "ask likes_next_hour --error 0.01 --deadline 9 --over 2 --threshold 900 --json"
+    result = CliRunner().invoke(worlds, [*line.split(), "--var", str(var)])
+    assert json.loads(result.stdout) == found
+    query = client.get(HOUR, params={**body, "deadline": "9"}).json()
+    assert query["exceedance"] == found["exceedance"]
+    plan = opened.ask("likes_next_hour", error=0.01, seconds=9.0).over(2)
+    assert float(plan.prob("> 900")) == found["exceedance"]["prob"]
+    exact = client.post(HOUR, json={"over": 2, "threshold": 900}).json()
+    assert found["error_bound"] <= 0.01
+    gap = abs(found["exceedance"]["prob"] - exact["exceedance"]["prob"])
+    assert gap <= found["error_bound"] + exact["error_bound"]
+
+
+def test_at_the_deadline_of_a_question_the_best_so_far_is_said(client: Client) -> None:
+    content = client.post(HOUR, json={"deadline": 1e-6, "by": "breed"}).json()
+    exact = client.post(HOUR, json={"threshold": 700}).json()
+    assert content["error_bound"] > 0.01
+    assert len(content["worlds"]) < len(exact["worlds"])
+    assert len(content["groups"]["rows"]) == 1
+    assert content["groups"]["left_out"]
+    for bad in ({"deadline": 0}, {"error": 0}, {"deadline": "soon"}, {"error": 1.0}):
+        assert client.post(HOUR, json=bad).status_code == 400
+        assert client.get(HOUR, params=bad).status_code == 400
+
+
 @pytest.mark.parametrize(
     ("threshold", "possible", "certain"), [("> 1e11", False, False), (">= 0", True, True)]
 )

@@ -8,10 +8,14 @@ import pytest
 
 from tests.worlds.example import DOMAIN, UNTIL, size_form
 from worlds.ask import Answerer, Loaded
+from worlds.core.evaluators.effort import Effort
 from worlds.core.forms import CountPath
+from worlds.core.questions import Assumptions
 from worlds.errors import QuestionError, UnknownNameError
-from worlds.periods import Periods
+from worlds.groups import split
+from worlds.periods import Periods, periods
 from worlds.query import Query, open_worlds
+from worlds.splitting import Splitting
 
 SEEN = np.array([8.0, 12.0, 60.0])
 LABELS = ("pug", "beagle", "other")
@@ -151,7 +155,13 @@ def test_periods_follow_what_is_given_of_their_total(
     for h, row in enumerate(answer.periods.rows):
         for x in (0.0, 1.0, 3.0):
             close(float(row.outcome.cdf(x)), kept[:, h] <= x)
-    assert answer.periods.peak is None
+    peak = answer.periods.peak
+    assert peak is not None
+    for x in (1.0, 3.0, 5.0):
+        share = (kept.max(1) <= x).mean()
+        assert abs(float(peak.cdf(x)) - share) < 4.5 * np.sqrt(0.25 / len(kept)) + peak.error
+    paths = answer.periods.paths(np.random.default_rng(3), 4_000)
+    assert abs(np.corrcoef(paths)[0, 1] - np.corrcoef(kept.T)[0, 1]) < 0.09
 
 
 def test_a_fixed_total_is_spread_over_its_periods(answerer: Answerer) -> None:
@@ -160,6 +170,10 @@ def test_a_fixed_total_is_spread_over_its_periods(answerer: Answerer) -> None:
     means = [float(row.outcome.mean()) for row in answer.periods.rows]
     assert sum(means) == pytest.approx(12, rel=1e-8)
     assert means[2] > means[0] > means[3]
+    paths = answer.periods.paths(np.random.default_rng(4), 3_000)
+    assert (paths.sum(0) == 12).all()
+    for row, mean in zip(paths, means, strict=True):
+        assert abs(row.mean() - mean) < 4.5 * row.std() / np.sqrt(3_000)
 
 
 def test_likes_of_periods_sum_to_their_total(answerer: Answerer) -> None:
@@ -180,13 +194,91 @@ def test_formulas_have_groups_and_periods(answerer: Answerer) -> None:
     assert named.groups is not None
     mean = float(named.groups.rows[0].outcome.mean())
     assert float(answer.groups.rows[0].outcome.mean()) == pytest.approx(mean / 2, rel=1e-4)
-    assert answer.groups.joint is None
-    assert answer.periods.peak is None
-    with pytest.raises(QuestionError, match="cannot be drawn together"):
-        answer.groups.draws(np.random.default_rng(0), 3)
+    assert named.groups.together is not None
+    assert answer.groups.together is not None
+    assert answer.groups.together[0] == named.groups.together[0]
+    ours, theirs = answer.periods.peak, named.periods
+    assert ours is not None
+    assert isinstance(theirs, Periods)
+    assert theirs.peak is not None
+    for x in (10.0, 40.0, 90.0):
+        assert float(ours.cdf(x / 2)) == pytest.approx(float(theirs.peak.cdf(x)), abs=0.01)
     told = answerer.query("posts", over=2, conditions=["posts > 3"])
     assert "periods are not split" in str(told.periods)
     assert "periods are not split" in told.to_dict()["notes"][-1]
+
+
+@pytest.mark.parametrize(
+    "formula", ["max(posts, 3) + posts / 2", "sum(likes_per_post, posts) / (posts + 1)", "posts"]
+)
+def test_the_peak_of_a_formula_is_that_of_its_periods(
+    answerer: Answerer, drawn: np.ndarray, formula: str
+) -> None:
+    answer = answerer.query(formula, over=HORIZON, error=1e-3)
+    assert isinstance(answer.periods, Periods)
+    peak = answer.periods.peak
+    assert peak is not None
+    paths = answer.periods.paths(np.random.default_rng(9), N)
+    for h, row in enumerate(answer.periods.rows):
+        x = float(row.outcome.quantile(0.8))
+        share = (paths[h] <= x * (1 + 1e-12)).mean()
+        assert abs(float(row.outcome.cdf(x)) - share) < 4.5 * np.sqrt(0.2 / N) + row.outcome.error
+    if "sum" not in formula:
+        numbers = drawn.sum(2)
+        found = numbers if formula == "posts" else np.maximum(numbers, 3) + numbers / 2
+        for x in (4.5, 9.0, 12.0):
+            assert abs(float(peak.cdf(x)) - (found.max(1) <= x).mean()) < peak.error + 0.01
+
+
+def test_a_formula_without_things_has_parts_too(answerer: Answerer) -> None:
+    answer = answerer.query("likes_per_post * 2", over=2, by="breed", error=1e-3)
+    assert isinstance(answer.periods, Periods)
+    peak = answer.periods.peak
+    assert peak is not None
+    assert float(peak.mean()) > float(answer.periods.rows[0].outcome.mean())
+    assert answer.groups is not None
+    assert sum((answer.groups.together or ([], []))[0]) == pytest.approx(1)
+
+
+def test_parts_stop_when_the_time_is_up(answerer: Answerer) -> None:
+    asked = answerer.domain.question("likes_next_day")
+    late = Effort(1e-5, until=0.0, clock=lambda: 1.0)
+    wanted = Splitting(asked, Assumptions(), 3, effort=lambda: late)
+    groups = split(answerer, wanted, "breed")
+    assert [row.label for row in groups.rows] == ["other"]
+    assert groups.to_dict()["left_out"] == ["beagle", "pug"]
+    told = periods(answerer, wanted)
+    assert isinstance(told, Periods)
+    assert len(told.rows) == 3
+    assert told.peak is not None
+    assert told.peak.method == "2,500 joint draws"
+    assert told.peak.error > 0.03
+    assert all(row.outcome.error <= 1e-2 for row in told.rows)
+
+
+def test_a_question_takes_an_error_and_a_deadline(answerer: Answerer) -> None:
+    right = answerer.ask("likes_next_day", over=2)
+    rough = answerer.ask("likes_next_day", over=2, error=1e-2, seconds=60.0)
+    found, wanted = rough.outcome, right.outcome
+    assert found.error <= 1e-2
+    x = float(wanted.quantile(0.7))
+    gap = abs(float(found.prob(f"> {x}")) - float(wanted.prob(f"> {x}")))
+    assert gap <= found.error + wanted.error
+    hurried = answerer.ask("likes_next_day", by="breed", over=3, seconds=1e-9)
+    worlds = hurried.outcome.worlds
+    assert {world.choices["likes_per_post"] for world in worlds} == {"learned"}
+    assert sum(world.weight for world in worlds) == pytest.approx(1)
+    assert hurried.outcome.missing == pytest.approx(0.2)
+    assert 0.2 <= hurried.outcome.error < 0.25
+    gap = np.abs(
+        hurried.outcome.cdf([5, 50, 500])
+        - answerer.ask("likes_next_day", over=3).outcome.cdf([5, 50, 500])
+    )
+    assert gap.max() <= hurried.outcome.error
+    assert hurried.to_dict()["groups"]["left_out"] == ["beagle", "pug"]
+    for bad in ({"error": 0.0}, {"seconds": 0.0}, {"error": 2.0}):
+        with pytest.raises(QuestionError, match="must"):
+            answerer.ask("likes_next_day", **bad)
 
 
 def test_what_makes_no_groups_is_refused(answerer: Answerer) -> None:

@@ -12,16 +12,24 @@ import numpy as np
 from worlds.core.compound import Severity
 from worlds.core.conditioned import Stated
 from worlds.core.distributions import Count, Floats
+from worlds.core.evaluators.algebra import leaves, parts_of
+from worlds.core.evaluators.effort import Effort
+from worlds.core.formula.tree import Call, Node
+from worlds.core.formula.values import value
 from worlds.core.laws import Atoms
 from worlds.core.outcome import Outcome, World
-from worlds.core.path_total import PathTotal
+from worlds.errors import QuestionError
 
 DRAWS = 20_000
+BATCH = 2_500
+"""Draws between two looks at the clock."""
 CERTAINTY = 1e-4
 """How often a stated error of draws may be exceeded."""
 
 type Drawn = Callable[[np.random.Generator, int], Floats]
 """From a generator and a number of draws to an array (parts, draws)."""
+type Brings = Callable[[np.random.Generator, Floats], Floats]
+"""From a generator and counts (parts, draws) to what they bring, an array of the same shape."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +60,16 @@ class Joint:
             found[:, mine] = values
         return np.zeros((0, size)) if found is None else found
 
+    def in_time(self, effort: Effort) -> Floats:
+        """Return `DRAWS` joint draws, always the same ones, or as many as there is time for."""
+        if effort.until is None:
+            return self.draws(np.random.default_rng(effort.seed), DRAWS)
+        rng = np.random.default_rng(effort.seed)
+        found = [self.draws(rng, BATCH)]
+        while len(found) * BATCH < DRAWS and not effort.over:
+            found.append(self.draws(rng, BATCH))
+        return np.concatenate(found, axis=1)
+
 
 def error_of_draws(size: int) -> float:
     """Bound the error of every cumulative probability of so many draws.
@@ -77,21 +95,58 @@ class Empirical(Stated):
     mean_error: float = 0.0
 
 
-def in_periods(path: PathTotal, sizes: Severity | None) -> Drawn:
-    """Return how the periods of a path are drawn: counts, or what they bring given `sizes`."""
-
-    def drawn(rng: np.random.Generator, size: int) -> Floats:
-        counts = path.paths(rng, size)
-        if sizes is None:
-            return counts
-        nodes = rng.choice(len(sizes.weights), size=size, p=sizes.weights)
-        return np.array([sizes.sums_at(nodes, row, rng) for row in counts])
-
-    return drawn
+def themselves(rng: np.random.Generator, counts: Floats) -> Floats:  # noqa: ARG001 - a `Brings`
+    """Return the counts: nothing but the things is asked."""
+    return counts
 
 
-def in_groups(count: Count, alphas: Floats, sizes: Sequence[Severity] | None) -> Drawn:
-    """Return how groups are drawn: their counts, or what they bring if `sizes` is given.
+def by_sums(sizes: Sequence[Severity]) -> Brings:
+    """Return what things bring: the sum of their sizes, those of every part."""
+
+    def brings(rng: np.random.Generator, counts: Floats) -> Floats:
+        nodes = _nodes(rng, sizes, counts.shape[1])
+        rows = zip(sizes, nodes, counts, strict=True)
+        return np.array([each.sums_at(places, row, rng) for each, places, row in rows])
+
+    return brings
+
+
+def by_formula(tree: Node, count: str, sizes: Sequence[Severity]) -> Brings:
+    """Return what a formula gives in every part, of its things and their sizes.
+
+    Parameters
+    ----------
+    tree
+        The formula.
+    count
+        Name of what is counted; every other name is the size.
+    sizes
+        The size of one thing in every part; none where the formula has no size.
+    """
+    asked = list(dict.fromkeys(leaves(tree)))
+
+    def brings(rng: np.random.Generator, counts: Floats) -> Floats:
+        nodes = _nodes(rng, sizes, counts.shape[1])
+        found = np.empty(counts.shape)
+        for part, row in enumerate(counts):
+            known: dict[Node, Floats] = {}
+            for leaf in asked:
+                if parts_of(leaf) == (count,):
+                    known[leaf] = row
+                else:
+                    items = row if isinstance(leaf, Call) else np.ones(len(row))
+                    known[leaf] = sizes[part].sums_at(nodes[part], items, rng)
+            found[part] = value(tree, known)
+        if not np.isfinite(found).all():
+            msg = "the formula leaves the range of numbers (overflow or division by zero)"
+            raise QuestionError(msg)
+        return found
+
+    return brings
+
+
+def of_groups(count: Count, alphas: Floats, brings: Brings) -> Drawn:
+    """Return how groups are drawn.
 
     Parameters
     ----------
@@ -99,23 +154,15 @@ def in_groups(count: Count, alphas: Floats, sizes: Sequence[Severity] | None) ->
         How many things come in all.
     alphas
         Array (G + 1,): the shares of the groups, and of all others, have this Dirichlet law.
-    sizes
-        The size of one thing of every group.
+    brings
+        What the things of every group bring.
     """
 
     def drawn(rng: np.random.Generator, size: int) -> Floats:
         total = count.sample(rng, size).astype(np.int64)
         rates = rng.gamma(np.broadcast_to(alphas, (size, len(alphas))))
         shares = rates / np.maximum(rates.sum(1, keepdims=True), 1e-300)
-        counts = rng.multinomial(total, shares)[:, :-1].T.astype(float)
-        if sizes is None:
-            return counts
-        return np.array(
-            [
-                each.sums_at(nodes, row, rng)
-                for each, nodes, row in zip(sizes, _nodes(rng, sizes, size), counts, strict=True)
-            ]
-        )
+        return brings(rng, rng.multinomial(total, shares)[:, :-1].T.astype(float))
 
     return drawn
 
@@ -123,9 +170,12 @@ def in_groups(count: Count, alphas: Floats, sizes: Sequence[Severity] | None) ->
 def _nodes(
     rng: np.random.Generator, sizes: Sequence[Severity], size: int
 ) -> list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
-    """Return the node of every group in every draw: of one posterior draw where that is known."""
+    """Return the node of every part in every draw: of one posterior draw where that is known."""
+    if sizes and all(each is sizes[0] for each in sizes):
+        drawn = rng.choice(len(sizes[0].weights), size=size, p=sizes[0].weights)
+        return [drawn] * len(sizes)
     known = [each.members for each in sizes if each.members is not None]
-    if len(known) == len(sizes) and len({len(members) for members in known}) == 1:
+    if known and len(known) == len(sizes) and len({len(members) for members in known}) == 1:
         drawn = rng.integers(len(known[0]), size=size)
         return [members[drawn] for members in known]
     return [rng.choice(len(each.weights), size=size, p=each.weights) for each in sizes]

@@ -22,13 +22,12 @@ from worlds.core.distributions import (
 )
 from worlds.core.formula.ranges import Range
 from worlds.core.negative_binomial import exponential, negative_binomial_log
+from worlds.core.path_given import PathGiven
 from worlds.errors import ImpossibleError, QuestionError
 
 MOST = 1 << 22
 """Largest table of probabilities."""
 TAIL = 1e-10
-WORK = 1 << 25
-"""Values times periods times levels that are looked at for one period of a conditioned path."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +84,27 @@ class PathTotal:
 
     def pgf_of_levels(self, z: ArrayLike) -> Complexes:
         """Return the generating function at every level, array (..., K)."""
-        gap = 1 - np.asarray(z, complex)[..., None]
-        size = np.zeros(np.shape(gap)[:-1] + self.weights.shape)
-        angle = np.zeros_like(size)
-        for means, sizes in zip(self.means, self.sizes, strict=True):
-            finite = np.isfinite(sizes)
-            shape = np.where(finite, sizes, 1.0)
-            one, turn = negative_binomial_log(gap, means / shape, shape)
-            if not finite.all():
-                one = np.where(finite, one, -gap.real * means)
-                turn = np.where(finite, turn, -gap.imag * means)
+        found = [self.log_pgf(step, z) for step in range(len(self.means))]
+        size, angle = found[0]
+        for one, turn in found[1:]:
             size += one
             angle += turn
         return exponential(size, angle)
+
+    def log_pgf(self, step: int, z: ArrayLike) -> tuple[Floats, Floats]:
+        """Return the logarithm of the generating function of one period at every level.
+
+        Real and imaginary part, arrays (..., K).
+        """
+        gap = 1 - np.asarray(z, complex)[..., None]
+        means, sizes = self.means[step], self.sizes[step]
+        finite = np.isfinite(sizes)
+        shape = np.where(finite, sizes, 1.0)
+        size, angle = negative_binomial_log(gap, means / shape, shape)
+        if not finite.all():
+            size = np.where(finite, size, -gap.real * means)
+            angle = np.where(finite, angle, -gap.imag * means)
+        return size, angle
 
     @cached_property
     def table(self) -> PmfTable:
@@ -137,7 +144,7 @@ class PathTotal:
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """Return draws: a level, then every period."""
-        return np.asarray(self.paths(rng, size).sum(0))
+        return np.asarray(self.draws(rng, size).sum(0))
 
     def scaled(self, factor: float) -> "PathTotal":
         """Return the total with every intensity times `factor` (exact thinning below 1)."""
@@ -159,48 +166,30 @@ class PathTotal:
         """Return the count of one period by itself."""
         return CountMixture.of(self.means[step], self.sizes[step], self.weights)
 
-    def paths(self, rng: np.random.Generator, size: int) -> Floats:
+    def periods(self) -> list[CountMixture]:
+        """Return the count of every period by itself."""
+        return [self.period(step) for step in range(len(self.means))]
+
+    def given(self, low: float, high: float) -> "PathTotal | PathGiven":
+        """Return the path, given that its total lies in [low, high].
+
+        Raises
+        ------
+        ImpossibleError
+            If no whole number lies there.
+        """
+        if low <= 0 and high == np.inf:
+            return self
+        if np.ceil(low) > high:
+            raise ImpossibleError(f"a total between {low:g} and {high:g}")
+        return PathGiven(self, int(np.ceil(low)), float(np.floor(high)))
+
+    def draws(self, rng: np.random.Generator, size: int) -> Floats:
         """Return joint draws of all periods, array (H, size): a level, then every period."""
         level = rng.choice(len(self.weights), size=size, p=self.weights)
         return np.array(
             [_draws(rng, m[level], r[level]) for m, r in zip(self.means, self.sizes, strict=True)]
         )
-
-    def period_given(self, step: int, low: int, high: float) -> PmfTable:
-        """Return the count of one period, given that the total lies in [low, high].
-
-        At every level the period and the rest of the path are independent:
-        P(N = a, total in range) sums w P(N = a) P(low - a <= rest <= high - a) over the levels.
-
-        Raises
-        ------
-        QuestionError
-            If the tables would be too large, or the range is impossible.
-        """
-        top = max(len(self.table.probs), low + 2)
-        if np.isfinite(high):
-            top = max(top, int(high) + 2)
-        size = 1 << int(np.ceil(np.log2(top + 1)))
-        if size * self.means.size > WORK:
-            msg = f"{size:,} values in {len(self.means)} periods are too many to condition on"
-            raise QuestionError(msg)
-        z = np.exp(2j * np.pi * np.arange(size // 2 + 1) / size)
-        numbers = np.arange(size)
-        joint = np.zeros(size)
-        for k, weight in enumerate(self.weights):
-            others = [h for h in range(len(self.means)) if h != step]
-            there = np.ix_(others, [k])
-            alone = PathTotal(np.ones(1), self.means[there], self.sizes[there])
-            rest = np.clip(scipy.fft.irfft(np.conj(alone.pgf(z)), size), 0.0, None)
-            steps = np.concatenate([[0.0], np.cumsum(rest)])
-            ends = np.clip(np.minimum(high, size) - numbers + 1, 0, size).astype(int)
-            inside = steps[ends] - steps[np.clip(low - numbers, 0, size)]
-            mine = CountMixture.of(self.means[step, k], self.sizes[step, k]).pmf(numbers)
-            joint += weight * mine * np.maximum(inside, 0.0)
-        total = float(joint.sum())
-        if total <= 1e-13:
-            raise ImpossibleError(f"a total between {low:g} and {high:g}")
-        return PmfTable(0, joint / total, min(2 * TAIL / total, 1.0), self.method)
 
 
 def _draws(rng: np.random.Generator, means: Floats, sizes: Floats) -> Floats:

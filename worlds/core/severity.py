@@ -23,6 +23,8 @@ TAIL = 1e-10
 """Probability beyond the upper end of the range that is inverted (Chernoff bound)."""
 FEWEST, FINEST = 64, 4096
 """Steps of the table of one item: as many as it takes."""
+FEW = 6.0
+"""Items a draw up to which they are drawn one by one."""
 WIDTH = 256
 """Places at which generating functions are computed at once: as many as stay in the cache."""
 SMALL = 1e-6
@@ -134,11 +136,32 @@ class Severity:
 
     def sums_at(self, nodes: NDArray[np.int64], counts: Floats, rng: np.random.Generator) -> Floats:
         """Return one draw of the sum of `counts` items at every node of `nodes`, arrays (n,)."""
+        if self._listed is not None and counts.sum() < FEW * len(counts):
+            return self._one_by_one(nodes, counts.astype(np.int64), self._listed, rng)
         sums = np.zeros(len(counts))
         for node in np.unique(nodes):
             mine = nodes == node
             sums[mine] = _sums_of(self.parts[node], counts[mine], rng)
         return sums
+
+    def _one_by_one(
+        self,
+        nodes: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        listed: "_Components",
+        rng: np.random.Generator,
+    ) -> Floats:
+        """Draw every item: less work than a split over the components, where items are few."""
+        node = np.repeat(nodes, counts)
+        component = listed.drawn(node, rng)
+        sizes, ratios = listed.sizes[component, 0], listed.ratios[component, 0]
+        rates = rng.gamma(sizes) * ratios
+        constant = np.isin(component, listed.poisson)
+        rates[constant] = ratios[constant]
+        items = rng.poisson(rates).astype(float)
+        ends = np.cumsum(counts)
+        upto = np.concatenate([[0.0], np.cumsum(items)])
+        return np.asarray(upto[ends] - upto[ends - counts])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,6 +186,15 @@ class _Components:
         starts = np.cumsum([0, *(len(part.weights) for part in parts[:-1])])
         poisson = np.flatnonzero(~finite)
         return cls(weights, means / shapes, shapes, poisson, means[poisson], starts)
+
+    def drawn(self, nodes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return a component of the mixture of every node, its place in the list."""
+        upto = np.cumsum(self.weights[:, 0])
+        before = np.concatenate([[0.0], upto])[self.starts]
+        ends = np.append(self.starts[1:], len(upto)) - 1
+        chance = before[nodes] + rng.uniform(size=len(nodes)) * (upto[ends] - before)[nodes]
+        found = np.searchsorted(upto, chance, side="right")
+        return np.asarray(np.minimum(found, ends[nodes]))
 
     def pgfs(self, gap: Floats | Complexes) -> Complexes:
         """Return the generating function of every mixture at 1 - gap."""
