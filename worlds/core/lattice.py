@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, exp, expm1, floor, log1p
+from math import ceil, exp, expm1, floor, log1p, pi, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,11 @@ _GRID_LIST: list[float] = GRID.tolist()
 LARGEST_SIZE = 30.0
 STEPS = ((8.0, 0.1), (LARGEST_SIZE, 0.05))
 """Step of the lattice for sizes up to: less noise needs a finer one."""
+MISSED = 10.5
+"""Minus the log of what the trapezoidal rule may miss on nodes further apart (see `weigh`)."""
+WIDEST = 0.4
+"""Nodes are at most so far apart: the transform of a skewed law falls more slowly."""
+TWO_PI = 2 * pi
 NARROW = 0.8
 """Steps below which a standard deviation is too small for the trapezoidal rule."""
 _NODES: NDArray[np.float32] = np.arange(round((HIGH - LOW) / STEPS[-1][1]) + 2, dtype=np.float32)
@@ -124,6 +129,8 @@ class NegBinLattice:
     """Array (nodes, grid): cumulative probabilities at every node of the log mean."""
     factor_moments: tuple[float, float]
     """Mean and mean square of the factor on the mean that is no part of the log mean."""
+    smooth: float
+    """Variance of the log of a count around its mean, at least: how fine the lattice must be."""
 
     def __init__(self, size: float) -> None:
         if not 0 < size <= LARGEST_SIZE:
@@ -135,61 +142,57 @@ class NegBinLattice:
         table = negative_binomial_cdf(GRID, np.exp(nodes)[:, None], np.asarray(size))
         self.table = table.astype(np.float32)
         self.factor_moments = (1.0, 1.0)
+        self.smooth = 1 / size
 
     def mix(self, parts: Sequence[LogMean]) -> CdfTable:
         """Return the mixture over uncertain log means."""
-        start, weights = spread(parts, self.step)
-        values = weights @ self.table[start : start + len(weights)]
+        nodes = weigh(
+            [part.mean for part in parts], [part.sd for part in parts], self.step, self.smooth
+        )
+        shares = np.array([part.weight for part in parts], np.float32)
+        values = (shares @ nodes.mass) @ self.table[nodes.rows()]
         np.minimum(np.maximum(values, 0.0, out=values), 1.0, out=values)
         first = second = 0.0
         for part in parts:
-            mean = exp(min(part.mean + part.sd**2 / 2, 300.0))
-            first += part.weight * mean
-            square = exp(min(2 * part.mean + 2 * part.sd**2, 600.0))
-            second += part.weight * (mean + square * (1 + 1 / self.size))
-        moments = (first, second - first**2)
-        return CdfTable(values, moments)
+            first += part.weight * exp(min(part.mean + part.sd**2 / 2, 300.0))
+            second += part.weight * exp(min(2 * part.mean + 2 * part.sd**2, 600.0))
+        mean, square = self.factor_moments
+        first, second = first * mean, second * square * (1 + 1 / self.size) + first * mean
+        return CdfTable(values, (first, second - first**2))
 
 
-def spread(parts: Sequence[LogMean], step: float) -> tuple[int, NDArray[np.float32]]:
-    """Return the first node and the weights that uncertain log means put on the lattice."""
-    last = round((HIGH - LOW) / step)
-    if len(parts) == 1 and parts[0].sd >= NARROW * step:
-        return _one(_place(parts[0].mean, step), parts[0].sd / step, last)
-    spots = [(part.weight, _place(part.mean, step), part.sd / step) for part in parts]
-    start = max(int(min(spot - REACH * sd for _, spot, sd in spots)) - 3, 0)
-    stop = min(int(max(spot + REACH * sd for _, spot, sd in spots)) + 5, last + 1)
-    weights = np.zeros(stop - start, np.float32)
-    wide = [(weight, spot, 1 / sd) for weight, spot, sd in spots if sd >= NARROW]
-    if wide:
-        table = np.array(wide)
-        z = (np.arange(start, stop) - table[:, 1:2]) * table[:, 2:3]
-        mass = np.exp(-0.5 * z * z)
-        weights += (table[:, 0] / mass.sum(1)) @ mass
-    for weight, spot, sd in spots:
-        if sd < NARROW:
-            left = min(max(int(spot), 2), last - 3)
-            six = _match_moments(spot - left, sd)
-            weights[left - 2 - start : left + 4 - start] += weight * six
-    return start, weights
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """The weights that some normals put on a lattice.
+
+    Parameters
+    ----------
+    start, stride
+        The first node, and how many nodes apart the used ones are.
+    mass
+        Array (N, W): the weights of every normal, which sum to 1.
+    spans
+        First and last but one node that matter, of every normal.
+    """
+
+    start: int
+    stride: int
+    mass: NDArray[np.float32]
+    spans: list[tuple[int, int]]
+
+    def rows(self, first: int = 0, last: int | None = None) -> slice:
+        """Return which rows of a lattice's table the columns of `mass` stand for."""
+        last = self.mass.shape[1] if last is None else last
+        begin = self.start + first * self.stride
+        return slice(begin, begin + (last - first - 1) * self.stride + 1, self.stride)
 
 
-def _one(spot: float, sd: float, last: int) -> tuple[int, NDArray[np.float32]]:
-    """Return the first node and the weights of a single wide normal: nearly every prediction."""
-    start = max(int(spot - REACH * sd) - 3, 0)
-    stop = min(int(spot + REACH * sd) + 5, last + 1)
-    z = (_NODES[start:stop] - np.float32(spot)) * np.float32(1 / sd)
-    z *= z
-    z *= np.float32(-0.5)
-    mass = np.exp(z, out=z)
-    mass *= np.float32(1 / float(np.add.reduce(mass)))
-    return start, mass
+def weigh(means: Sequence[float], sds: Sequence[float], step: float, smooth: float) -> Weights:
+    """Return the weights that some normals put on the lattice, on nodes that they share.
 
-
-def weigh(
-    means: Sequence[float], sds: Sequence[float], step: float
-) -> tuple[int, NDArray[np.float32], list[tuple[int, int]]]:
-    """Return what `spread` does for every one of some normals: they share the first node.
+    Where normals and counts are wide fewer nodes do: with standard deviation s, a spread of the
+    log count of t and a distance h of the nodes, what the trapezoidal rule misses falls like
+    exp(-(2 pi / h)^2 s^2 t^2 / (2 (s^2 + t^2))), the transform of both at the frequency 1 / h.
 
     Parameters
     ----------
@@ -197,12 +200,8 @@ def weigh(
         Of the N normals.
     step
         Of the lattice.
-
-    Returns
-    -------
-    tuple
-        The first node; an array (N, W): the weights of the nodes from there on, which sum to 1;
-        and the first and last but one column of every row that matter.
+    smooth
+        The variance of the log count around its mean, at least (t^2).
     """
     last, fine = round((HIGH - LOW) / step), 1 / step
     spots: list[tuple[float]] = []
@@ -212,17 +211,24 @@ def weigh(
     for mean, sd in zip(means, sds, strict=True):
         spot, width = (mean - LOW) * fine, sd * fine
         if not 0 <= spot <= last:
-            spot = _place(mean, step)
+            spot = 0.0 if spot < 0 else float(last)
         reach = REACH * width
-        first, end = int(spot - reach) - 3, int(spot + reach) + 5
-        spans.append((first if first > 0 else 0, end if end <= last else last + 1))
+        spans.append((int(spot - reach) - 3, int(spot + reach) + 5))
         if width < NARROW:
             narrow.append((len(spots), width))
             width = NARROW
         spots.append((spot,))
         scales.append((-0.5 / (width * width),))
-    start, stop = min(begin for begin, _ in spans), max(end for _, end in spans)
-    mass = _NODES[start:stop] - np.array(spots, np.float32)
+    start, stop, stride = min(begin for begin, _ in spans), max(end for _, end in spans), 1
+    inside = start >= 0 and stop <= last + 1
+    if not narrow and inside:
+        square = min(sds) ** 2
+        wide = TWO_PI * sqrt(square * smooth / (2 * MISSED * (square + smooth)))
+        stride = max(int(min(wide, WIDEST) * fine + 1e-9), 1)
+    if inside:
+        mass = _NODES[start:stop:stride] - np.array(spots, np.float32)
+    else:
+        mass = np.arange(start, stop, dtype=np.float32) - np.array(spots, np.float32)
     mass *= mass
     mass *= np.array(scales, np.float32)
     np.exp(mass, out=mass)
@@ -232,11 +238,23 @@ def weigh(
         left = min(max(int(spot), 2), last - 3)
         mass[row] = 0
         mass[row, left - 2 - start : left + 4 - start] = _match_moments(spot - left, width)
-    return start, mass, spans
+    if inside:
+        return Weights(start, stride, mass, spans)
+    begin, end = max(start, 0), min(stop, last + 1)
+    return Weights(
+        begin,
+        1,
+        _held(mass, begin - start, end - start),
+        [(max(first, begin), min(final, end)) for first, final in spans],
+    )
 
 
-def _place(mean: float, step: float) -> float:
-    return (min(max(mean, LOW), HIGH) - LOW) / step
+def _held(mass: NDArray[np.float32], begin: int, end: int) -> NDArray[np.float32]:
+    """Return weights of which what lies beyond the lattice stands on its first and last node."""
+    held = mass[:, begin:end].copy()
+    held[:, 0] += mass[:, :begin].sum(1)
+    held[:, -1] += mass[:, end:].sum(1)
+    return held
 
 
 @lru_cache(maxsize=256)

@@ -20,11 +20,9 @@ from worlds.core.lattice import (
     HIGH,
     LOW,
     STEPS,
-    CdfTable,
     LogMean,
     NegBinLattice,
     mixture_over,
-    spread,
 )
 from worlds.errors import SnapshotError
 
@@ -113,6 +111,7 @@ class NoisyLattice(NegBinLattice):
         self.size = size
         self.step = coarse if noise.log_sd > SOFT else fine
         self.factor_moments = noise.moments
+        self.smooth = 1 / size + noise.log_sd**2
         stride, jump = round(self.step / FINE), round(RATIO_STEP / FINE)
         count = round((HIGH - LOW) / self.step) + 1
         start = round(-LOWEST / FINE) + jump * noise.first
@@ -122,25 +121,6 @@ class NoisyLattice(NegBinLattice):
             begin = start + jump * k
             table += np.float32(weight) * base[begin : begin + stride * (count - 1) + 1 : stride]
         self.table = table
-
-    def mix(self, parts: Sequence[LogMean]) -> CdfTable:
-        """Return the mixture over uncertain log means."""
-        start, weights = spread(parts, self.step)
-        values = weights @ self.table[start : start + len(weights)]
-        np.minimum(np.maximum(values, 0.0, out=values), 1.0, out=values)
-        first, second = _moments(parts)
-        mean, square = self.factor_moments
-        first, second = first * mean, second * square * (1 + 1 / self.size) + first * mean
-        return CdfTable(values, (first, second - first**2))
-
-
-def _moments(parts: Sequence[LogMean]) -> tuple[float, float]:
-    """Return mean and mean square of the mean."""
-    first = second = 0.0
-    for part in parts:
-        first += part.weight * float(np.exp(min(part.mean + part.sd**2 / 2, 300.0)))
-        second += part.weight * float(np.exp(min(2 * part.mean + 2 * part.sd**2, 600.0)))
-    return first, second
 
 
 @lru_cache(maxsize=2)

@@ -22,7 +22,7 @@ from worlds.core.forms.log_linear import (
     LogLinear,
     NumberRange,
 )
-from worlds.core.lattice import LARGEST_SIZE, CdfTable, weigh
+from worlds.core.lattice import LARGEST_SIZE, CdfTable, Weights, weigh
 
 MEAN, UNSEEN, ROOT = 0, 1, 2
 """What the table holds of an effect: its mean, the variance it adds if it was never seen, and a
@@ -71,20 +71,18 @@ class Stacked:
         P weights; they sum to 1.
     means, variances
         P x M numbers: for every part the normals of all models.
-    start, mass
-        Array (M, W): the weights that every model puts on the nodes of the lattice from `start`
-        on; each row sums to 1.
-    spans
-        First and last but one node of every part and model with a weight.
+    mass
+        Array (M, W): the weights that every model puts on the nodes; each row sums to 1.
+    nodes
+        Which nodes these are, and which of them matter to every part and model.
     """
 
     stack: "Stack"
     weights: Sequence[float]
     means: Sequence[float]
     variances: Sequence[float]
-    start: int
     mass: NDArray[np.float32]
-    spans: Sequence[tuple[int, int]]
+    nodes: Weights
 
     def means_of(self) -> list[float]:
         """Return the mean of every model."""
@@ -107,7 +105,7 @@ class Stacked:
         logs = 2 * (np.array(self.means) + np.array(self.variances)).reshape(shape)
         squares = np.array(self.weights) @ np.exp(np.minimum(logs, 2 * LARGEST_LOG))
         variances = squares * stack.inflations + firsts - firsts**2
-        rows = stack.tables[:, self.start : self.start + self.mass.shape[1]]
+        rows = stack.tables[:, self.nodes.rows()]
         values = np.clip(np.matmul(self.mass[:, None, :], rows)[:, 0, :], 0.0, 1.0)
         moments = zip(firsts.tolist(), variances.tolist(), strict=True)
         return [CdfTable(row, pair) for row, pair in zip(values, moments, strict=True)]
@@ -120,16 +118,18 @@ class Stacked:
         weights
             Array (M, 1): of the models.
         """
-        mass, start, models = weights * self.mass, self.start, len(weights)
+        mass, nodes, models = weights * self.mass, self.nodes, len(weights)
+        start, stride, width = nodes.start, nodes.stride, self.mass.shape[1]
         values = np.zeros(self.stack.tables.shape[2], np.float32)
         for k, table in enumerate(self.stack.tables):
-            begin, end = start + mass.shape[1], 0
-            for first, last in self.spans[k::models]:
+            begin, end = nodes.spans[k]
+            for first, last in nodes.spans[k + models :: models]:
                 if first < begin:
                     begin = first
                 if last > end:
                     end = last
-            values += mass[k, begin - start : end - start] @ table[begin:end]
+            left, right = (begin - start) // stride, min(-((start - end) // stride), width)
+            values += mass[k, left:right] @ table[nodes.rows(left, right)]
         return values
 
 
@@ -149,6 +149,7 @@ class Stack:
             [form.lattice.factor_moments[1] * (1 + 1 / form.size) for form in forms]
         )
         self._step = forms[0].lattice.step
+        self._smooth = min(form.lattice.smooth for form in forms)
         self._drift = [(form.drift_sd**2, form.reference.timestamp()) for form in forms]
         table = _Table(forms)
         table.add(table.columns["intercept"])
@@ -184,11 +185,12 @@ class Stack:
                 for drift, since in self._drift
             ]
             variances = [v + drifts[i % len(drifts)] for i, v in enumerate(variances)]
-        start, mass, spans = weigh(means, [sqrt(v) for v in variances], self._step)
+        nodes = weigh(means, [sqrt(v) for v in variances], self._step, self._smooth)
+        mass = nodes.mass
         if len(weights) > 1:
             each = mass.reshape(len(weights), -1)
             mass = (np.array(weights, np.float32) @ each).reshape(len(self.factors), -1)
-        return Stacked(self, weights, means, variances, start, mass, spans)
+        return Stacked(self, weights, means, variances, mass, nodes)
 
     def _spread(
         self, weights: list[float], parts: Floats, group: _Labels, alternatives: Alternatives
