@@ -126,3 +126,38 @@ def test_inputs_hold_numbers_inside_their_range() -> None:
         for value in (1e12, max(e.high for e in log_linear().numbers.values()))
     )
     assert np.array_equal(far, edge)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        SEEN,
+        Features(),
+        Features({"breed": (("borzoi", 1.0),)}, {"hashtag": ("#never", "#seen")}),
+        Features(numbers={"length": 1e9}),
+    ],
+)
+def test_the_encoder_places_things_where_the_base_does(features: Features) -> None:
+    form = forest()
+    inputs, placed = Encoder.of(form.base).place(features)
+    (expected,) = form.base.log_mean(features)
+    assert placed is not None
+    assert placed.mean == pytest.approx(expected.mean)
+    assert placed.sd == pytest.approx(expected.sd)
+    assert inputs[-1] == pytest.approx(placed.mean - form.base.moments[0][0], rel=1e-5)
+    at = form.base.reference + timedelta(days=30)
+    later = form.predict(features, at).quantile([0.05, 0.95])
+    spread = np.ptp(form.predict(features).quantile([0.05, 0.95]))
+    assert np.ptp(later) > spread
+
+
+def test_what_is_not_certain_is_placed_by_the_base() -> None:
+    unsure = Features({"breed": (("pug", 0.6), ("beagle", 0.4))})
+    assert Encoder.of(forest().base).place(unsure)[1] is None
+    assert forest().predict(unsure).mean() > 0
+
+
+def test_trees_that_are_too_deep_are_refused(rng: np.random.Generator) -> None:
+    made = trees(rng, 3, depth=5)
+    with pytest.raises(SnapshotError, match="deeper than 4"):
+        made.check(3, len(STEPS))

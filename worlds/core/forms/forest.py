@@ -8,7 +8,7 @@ at fixed steps of the log ratio, so that location, width and shape may all depen
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import sqrt
 from typing import ClassVar, Self
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from worlds.core.compound import Severity
 from worlds.core.distributions import Floats
-from worlds.core.features import Features
+from worlds.core.features import Alternatives, Features
 from worlds.core.forms.base import Arrays, Meta, register
-from worlds.core.forms.log_linear import LogLinear, NumberRange, settle
+from worlds.core.forms.log_linear import UNKNOWN, Group, LogLinear, settle
 from worlds.core.forms.population import SHARED_NODES, binned, stratified
 from worlds.core.lattice import GRID, CdfTable, LogMean
 from worlds.errors import SnapshotError
@@ -34,6 +34,8 @@ SURE = 0.02
 """Standard deviation of the log mean that makes no difference."""
 NODES: Floats = np.array([-sqrt(3.0), 0.0, sqrt(3.0)])
 SHARES: Floats = np.array([1 / 6, 2 / 3, 1 / 6])
+DEEPEST = 4
+"""Most decisions on the way to a leaf: the decisions of a tree make a number below 2**15."""
 SEVERITY_ROWS = 100
 """Things of the population that the size of a next one is averaged over."""
 
@@ -65,22 +67,31 @@ class Trees:
         return int(self.leaves.shape[1]).bit_length() - 1
 
     @cached_property
-    def _flat(self) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32]]:
-        """Inputs and limits as lines, leaves as rows: what a walk looks up."""
-        leaves = self.leaves.astype(np.float32).reshape(-1, self.leaves.shape[2])
-        return self.inputs.astype(np.intp).ravel(), self.limits.ravel(), leaves
+    def _flat(self) -> "_Flat":
+        """The arrays as `sum` reads them."""
+        trees, inner = self.inputs.shape
+        return _Flat(
+            self.inputs.astype(np.intp).ravel(),
+            self.limits.ravel(),
+            np.exp2(np.arange(inner, dtype=np.float32)),
+            leaf_of(self.depth),
+            np.arange(trees) * (inner + 1),
+            self.leaves.astype(np.float32).reshape(-1, self.leaves.shape[2]),
+            np.ones(trees, np.float32),
+        )
 
     def sum(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return start plus one leaf of every tree, array (K,), for one row of inputs."""
-        inputs, limits, leaves = self._flat
-        trees, inner = self.inputs.shape
-        first = np.arange(trees) * inner
-        node = np.zeros(trees, np.intp)
-        for _ in range(self.depth):
-            place = first + node
-            node = 2 * node + 1 + (x.take(inputs.take(place)) > limits.take(place))
-        rows = np.arange(trees) * (inner + 1) + node - inner
-        return np.asarray(self.start + np.add.reduce(leaves.take(rows, axis=0), axis=0))
+        """Return start plus one leaf of every tree, array (K,), for one row of inputs.
+
+        All decisions of all trees are made at once; those of a tree are the bits of a number,
+        which says the leaf.
+        """
+        flat = self._flat
+        right = np.empty(len(flat.limits), np.float32)
+        np.greater(x.take(flat.inputs), flat.limits, out=right)
+        codes = right.reshape(-1, len(flat.powers)) @ flat.powers
+        rows = flat.begins + flat.leaf_of.take(codes.astype(np.intp))
+        return np.asarray(self.start + flat.ones @ flat.leaves.take(rows, 0))
 
     def check(self, inputs: int, steps: int) -> None:
         """Refuse arrays that do not fit together.
@@ -93,11 +104,38 @@ class Trees:
         trees, inner = self.inputs.shape if self.inputs.ndim == 2 else (0, 0)
         fits = self.limits.shape == (trees, inner) and self.start.shape == (steps,)
         fits = fits and self.leaves.shape == (trees, inner + 1, steps)
-        fits = fits and inner + 1 == 1 << int(inner).bit_length()
+        fits = fits and inner + 1 == 1 << int(inner).bit_length() <= 1 << DEEPEST
         inside = fits and bool(((self.inputs >= 0) & (self.inputs < inputs)).all())
         if not (inside and np.isfinite(self.leaves).all() and not np.isnan(self.limits).any()):
-            msg = f"{trees} trees over {inputs} inputs and {steps} steps do not fit together"
+            msg = (
+                f"{trees} trees over {inputs} inputs and {steps} steps do not fit together, or"
+                f" are deeper than {DEEPEST}"
+            )
             raise SnapshotError(msg)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flat:
+    """What `Trees.sum` looks up: decisions as lines, leaves as rows."""
+
+    inputs: NDArray[np.intp]
+    limits: NDArray[np.float32]
+    powers: NDArray[np.float32]
+    leaf_of: NDArray[np.intp]
+    begins: NDArray[np.intp]
+    leaves: NDArray[np.float32]
+    ones: NDArray[np.float32]
+
+
+@lru_cache(maxsize=DEEPEST + 1)
+def leaf_of(depth: int) -> NDArray[np.intp]:
+    """Return the leaf that every combination of decisions leads to; bit k is that of node k."""
+    inner = (1 << depth) - 1
+    codes = np.arange(1 << inner)
+    node = np.zeros(len(codes), np.intp)
+    for _ in range(depth):
+        node = 2 * node + 1 + ((codes >> node) & 1)
+    return node - inner
 
 
 @register
@@ -147,10 +185,6 @@ class Forest:
         return np.concatenate([below, self.steps, above])
 
     @cached_property
-    def _decay(self) -> Floats:
-        return np.asarray(np.exp(-TAIL_STEPS))
-
-    @cached_property
     def _encoder(self) -> "Encoder":
         return Encoder.of(self.base)
 
@@ -160,24 +194,35 @@ class Forest:
 
     def law(self, features: Features) -> Floats:
         """Return the cumulative probabilities of the log ratio along the line."""
-        inside = self.trees.sum(self._encoder.encode(features))
-        np.minimum(np.maximum(inside, 0.0, out=inside), 1.0, out=inside)
-        rising = np.maximum.accumulate(inside)
-        falling = np.minimum.accumulate(inside[::-1])[::-1]
-        middle = (rising + falling) * 0.5
-        low, high = middle[0] * self._decay[::-1], 1 - (1 - middle[-1]) * self._decay
-        return np.concatenate([low, middle, high])
+        return self._law(self._encoder.encode(features))
+
+    def _law(self, x: NDArray[np.float32]) -> Floats:
+        # what trees give need not rise: sorted it does, and is nearer to the truth (Chernozhukov,
+        # Fernandez-Val & Galichon 2010, doi:10.3982/ECTA7880)
+        middle = np.sort(self.trees.sum(x))
+        np.minimum(np.maximum(middle, 0.0, out=middle), 1.0, out=middle)
+        law = np.empty(len(middle) + 2 * len(TAIL_STEPS))
+        law[: len(TAIL_STEPS)] = float(middle[0]) * _RISING
+        law[len(TAIL_STEPS) : -len(TAIL_STEPS)] = middle
+        law[-len(TAIL_STEPS) :] = 1 - (1 - float(middle[-1])) * _FALLING
+        return law
 
     def predict(self, features: Features, at: datetime | None = None) -> CdfTable:
         """Return the predictive distribution as a table."""
-        parts = self.base.log_mean(features, at)
-        return tabulated(self._values(self.law(features), parts))
+        inputs, placed = self._encoder.place(features)
+        if placed is None:
+            parts = self.base.log_mean(features, at)
+        else:
+            sd = sqrt(placed.sd**2 + self.base.drift_variance(at))
+            parts = [LogMean(1.0, placed.mean, sd)]
+        return tabulated(self._values(self._law(inputs), parts))
 
     def quick(self, features: Features, at: datetime | None = None) -> CdfTable:
         """Return the same: there is no slower way."""
         return self.predict(features, at)
 
     def _values(self, law: Floats, parts: list[LogMean]) -> Floats:
+        """Return the cumulative probabilities on the grid when the law lies around log means."""
         centres = np.array([part.mean for part in parts])
         weights = np.array([part.weight for part in parts])
         spread = np.array([part.sd for part in parts])
@@ -185,13 +230,12 @@ class Forest:
             centres = (centres[:, None] + spread[:, None] * NODES).ravel()
             weights = (weights[:, None] * SHARES).ravel()
         line = self._line
-        begins = _EDGES.searchsorted(centres + line[0]).tolist()
-        ends = _EDGES.searchsorted(centres + line[-1]).tolist()
-        values = np.zeros(len(GRID))
-        shares = zip(centres.tolist(), weights.tolist(), begins, ends, strict=True)
-        for centre, weight, begin, end in shares:
-            values[begin:end] += weight * np.interp(_EDGES[begin:end] - centre, line, law)
-            values[end:] += weight
+        begin = int(_EDGES.searchsorted(float(centres.min()) + line[0]))
+        end = int(_EDGES.searchsorted(float(centres.max()) + line[-1]))
+        each = np.interp(_EDGES[begin:end] - centres[:, None], line, law, left=0.0, right=1.0)
+        values = np.empty(len(GRID))
+        values[:begin], values[end:] = 0.0, 1.0
+        values[begin:end] = weights @ each
         return values
 
     def surprises(self, features: Features) -> list[str]:
@@ -252,57 +296,94 @@ class Forest:
         return cls(form, trees, np.asarray(arrays["steps"], float), (float(low), float(high)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Encoder:
     """Features as the inputs of trees: standardised numbers, the effect of every group, their sum.
 
     A label never seen has the effect zero, a number not known its middle; uncertain labels have
-    the effect that is expected of them.
+    the effect that is expected of them. What the base says of the log mean comes with it, from
+    the same look-ups.
+
+    Parameters
+    ----------
+    names, ranges
+        Of the numbers; rows of `ranges` are low, high, centre and one over the scale.
+    start, slopes
+        Posterior mean of an effect, then a square root of its covariance with the others: arrays
+        (1 + k,) of the intercept and (n, 1 + k) of the numbers.
+    unknown
+        Array (n,): the variance that a number adds which is not known.
+    groups
+        Of labels, and whether several of them hold.
+    factor
+        Array (p, 1 + k): as `slopes`, of every column of the base.
     """
 
-    numbers: tuple[tuple[str, NumberRange, float], ...]
-    groups: tuple[tuple[str, bool, Mapping[str, float]], ...]
+    names: tuple[str, ...]
+    ranges: Floats
+    start: Floats
+    slopes: Floats
+    unknown: Floats
+    groups: tuple[Group, ...]
+    factor: Floats
 
     @classmethod
     def of(cls, base: LogLinear) -> "Encoder":
         """Read the effects of a base."""
-        means = base.draws.astype(float).mean(1).tolist()
-        index = {name: i for i, name in enumerate(base.columns)}
-        numbers = tuple(
-            (name, entry, means[index[f"number:{name}"]]) for name, entry in base.numbers.items()
+        ranges = [(e.low, e.high, e.centre, 1 / e.scale) for _, _, e, _ in base.entries]
+        return cls(
+            tuple(name for name, _, _, _ in base.entries),
+            np.array(ranges, float).reshape(-1, 4).T.copy(),
+            base.factor[0],
+            base.factor[[column for _, column, _, _ in base.entries]],
+            np.array([variance for _, _, _, variance in base.entries]),
+            base.groups,
+            base.factor,
         )
-        groups = []
-        for group in base.group_sd:
-            prefix = f"{group}="
-            effects = {
-                column.removeprefix(prefix): means[i]
-                for column, i in index.items()
-                if column.startswith(prefix)
-            }
-            groups.append((group, group in base.tags, effects))
-        return cls(numbers, tuple(groups))
 
     def encode(self, features: Features) -> NDArray[np.float32]:
         """Return the inputs, in the order of `input_names`."""
-        found: list[float] = []
-        total = 0.0
-        for name, entry, effect in self.numbers:
-            value = features.numbers.get(name)
-            standard = 0.0 if value is None else entry.standard(value)
-            total += effect * standard
-            found.append(standard)
-        for group, is_tag, effects in self.groups:
-            if is_tag:
-                value = sum(
-                    effects.get(label, 0.0) for label in dict.fromkeys(features.tags.get(group, ()))
-                )
-            else:
-                alternatives = features.categories.get(group, ())
-                value = sum(effects.get(label, 0.0) * prob for label, prob in alternatives)
-            total += value
-            found.append(value)
-        found.append(total)
-        return np.array(found, np.float32)
+        return self.place(features)[0]
+
+    def place(self, features: Features) -> tuple[NDArray[np.float32], LogMean | None]:
+        """Return the inputs and the log mean, None where a label is not certain."""
+        count = len(self.names)
+        found = np.empty(count + len(self.groups) + 1, np.float32)
+        stated = features.numbers.get
+        low, high, centre, inverse = self.ranges
+        values = np.array([stated(name, np.nan) for name in self.names])
+        standard = (np.minimum(np.maximum(values, low), high) - centre) * inverse
+        variance = 0.0
+        missing = np.isnan(standard)
+        if missing.any():
+            variance = float(self.unknown @ missing)
+            standard[missing] = 0.0
+        found[:count] = standard
+        row = self.start + standard @ self.slopes
+        certain = True
+        for place, group in enumerate(self.groups):
+            labels = _labels(features, group)
+            certain = certain and (group.is_tag or len(labels) < 2)
+            before = float(row[0])
+            for label, share in labels:
+                column = group.columns.get(label)
+                if column is None:
+                    variance += group.variance
+                else:
+                    row = row + share * self.factor[column]
+            found[count + place] = float(row[0]) - before
+        mean = float(row[0])
+        found[-1] = mean - float(self.start[0])
+        roots = row[1:]
+        sd = sqrt(variance + float(roots @ roots))
+        return found, LogMean(1.0, mean, sd) if certain else None
+
+
+def _labels(features: Features, group: Group) -> Alternatives:
+    """Return the labels of a group with their probabilities; tags hold once."""
+    if group.is_tag:
+        return tuple((label, 1.0) for label in dict.fromkeys(features.tags.get(group.name, ())))
+    return features.categories.get(group.name, ()) or ((UNKNOWN, 1.0),)
 
 
 def input_names(base: LogLinear) -> tuple[str, ...]:
@@ -313,12 +394,13 @@ def input_names(base: LogLinear) -> tuple[str, ...]:
 _MIDDLES: Floats = np.concatenate([[0.0], np.where(
     np.diff(GRID) > 1.5, (GRID[1:] + GRID[:-1] + 1) / 2, GRID[1:]
 )])  # fmt: skip
-_SQUARES: Floats = _MIDDLES**2
+_RISES: Floats = np.column_stack([np.diff(_MIDDLES), np.diff(_MIDDLES**2)])
+"""How much mean and mean square grow from one cell of the grid to the next."""
+_FALLING: Floats = np.exp(-TAIL_STEPS)
+_RISING: Floats = _FALLING[::-1].copy()
 
 
 def tabulated(values: Floats) -> CdfTable:
     """Return a table of cumulative probabilities with the moments of its cells."""
-    mass = np.diff(values, prepend=0.0)
-    first = float(mass @ _MIDDLES)
-    second = float(mass @ _SQUARES)
+    first, second = ((1 - values[:-1]) @ _RISES).tolist()
     return CdfTable(values, (first, max(second - first**2, 0.0)), error=0.0, method="forest")

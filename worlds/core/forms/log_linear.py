@@ -166,7 +166,7 @@ class LogLinear:
         combinations the most probable ones are kept.
         """
         terms, variance, unsettled = self._terms(features)
-        parts = [(1.0, terms, variance + self._drift_variance(at))]
+        parts = [(1.0, terms, variance + self.drift_variance(at))]
         for category, alternatives in unsettled:
             parts = [
                 (weight * prob, *self._with(more, extra, category, label))
@@ -203,7 +203,8 @@ class LogLinear:
     def _since(self) -> float:
         return self.reference.timestamp()
 
-    def _drift_variance(self, at: datetime | None) -> float:
+    def drift_variance(self, at: datetime | None) -> float:
+        """Return the variance by which the log level has moved since the reference."""
         if at is None:
             return 0.0
         days = (at.timestamp() - self._since) / 86400
