@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from api.cloudevents import Item
 from api.errors import FactsDownError, LearnError, RequestError
-from facts import FactsError, Receipt, Store
+from facts import FactsError, Receipt, Store, without_pandas
 
 if TYPE_CHECKING:
     from facts.archive import Replicator
@@ -55,6 +55,7 @@ class FactsDesk:
         """Open the store, made if there is none; return whether it is open. Blocking."""
         if self._store is not None and self.reason is None:
             return True
+        without_pandas()
         try:
             self._release()
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from facts.errors import (
 from facts.events import Event, RawBad, Receipt, event_json, parse_event
 from facts.importers.mapping import TableMapping, load_mapping
 from facts.importers.table import ImportReport, import_table
+from facts.lean import without_pandas
 from facts.reader import Reader, fact_value
 from facts.rollup import RollUp
 from facts.store import Store
@@ -75,4 +76,5 @@ __all__ = [
     "parse_event",
     "parse_value",
     "register",
+    "without_pandas",
 ]

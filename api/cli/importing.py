@@ -6,7 +6,7 @@ import click
 
 from api.cli import common, jobs
 from api.errors import CommandError
-from facts import Store
+from facts import Store, without_pandas
 
 
 @click.command(
@@ -24,6 +24,7 @@ def command(
     wanted = mapping or known.mapping
     if wanted is None:
         raise CommandError(f"domain {known.name!r} ships no mapping: name one with --mapping")
+    without_pandas()
     with Store.open(common.facts_path(chosen, known)) as store:
         report = jobs.run_import(store, table, wanted)
     if as_json:

@@ -19,7 +19,7 @@ from api.cli.show import show_answer
 from api.errors import CommandError
 from api.server import address, listen, serve, server
 from api.settings import Settings
-from facts import MappingError, Store, load_mapping
+from facts import MappingError, Store, load_mapping, without_pandas
 from worlds.domain import Domain, shipped
 
 START_SECONDS = 60
@@ -96,6 +96,7 @@ def prepare(
     CommandError
         If there are none and no way to get any.
     """
+    without_pandas()
     with Store.open(common.facts_path(settings, domain)) as store:
         if data is not None:
             wanted = mapping or domain.mapping

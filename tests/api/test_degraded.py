@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from facts import Store
+from facts import Store, StoreBusy
 from tests.api.building import UNTIL, damage, event, publish
 from tests.api.conftest import Client, client_of
 
 HOLD = """
 import sys, time
-from facts import Store
+from facts import Store, StoreBusy
 with Store.open(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
@@ -106,10 +106,14 @@ def test_a_var_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_the_fact_file_is_released_at_the_end(var: Path) -> None:
-    with client_of(var):
-        pass
-    with Store.open(var / "sniffable" / "facts.duckdb"):
-        pass
+    path = var / "sniffable" / "facts.duckdb"
+    with client_of(var) as client:
+        assert client.get("/health/ready").json()["facts"]["available"] is True
+        with pytest.raises(StoreBusy):
+            Store.open(path)
+    assert not Path(f"{path}.wal").exists()
+    with Store.open(path, create=False) as store:
+        assert store.reader().sql("SELECT 1 AS one").column("one").to_pylist() == [1]
 
 
 def wait_for(client: Client, release: str) -> None:
