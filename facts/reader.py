@@ -345,6 +345,7 @@ class Reader(PageReader):
         *,
         as_of: datetime | None = None,
         seconds: float = 30.0,
+        tables: Mapping[str, pa.Table] | None = None,
     ) -> pa.Table:
         """Answer one SELECT over the facts as known at a time; nothing can be changed.
 
@@ -362,6 +363,8 @@ class Reader(PageReader):
             Known when; default: now.
         seconds : float
             After this time the query is broken off.
+        tables : mapping, optional
+            Arrow tables by name that can be asked beside the facts.
 
         Returns
         -------
@@ -375,5 +378,5 @@ class Reader(PageReader):
         """
         known = self._known_at(as_of)
         with self._cursor() as con:
-            found = run_sql(con, query, params, known, self._mark(), seconds)
+            found = run_sql(con, query, params, known, self._mark(), seconds, tables)
         return with_zones(found)

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -14,6 +14,7 @@ from facts.mark import Mark
 from facts.shade import standing
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+TAKEN = frozenset({"facts", "log", "shadow", "rollups"})
 VISIBLE = (
     "seq, tx, entity, attribute, kind, num, num2, num3, text, labels, probs, nums,"
     " valid_from, valid_to, recorded_at, source, id, choice, extra"
@@ -32,12 +33,16 @@ def run_sql(
     known_us: int,
     mark: Mark,
     seconds: float,
+    tables: Mapping[str, pa.Table] | None = None,
 ) -> pa.Table:
     """Run one SELECT with the as-of views in reach; see ``Reader.sql``."""
     text = query.strip().rstrip(";")
     _check_select(con, text)
+    beside = _beside(tables or {})
     timer = threading.Timer(seconds, con.interrupt)
-    named = _tables(con, text)  # before the transaction: a failure would abort it
+    named = _tables(con, text) - set(beside)  # before the transaction: a failure would abort it
+    for name, table in beside.items():
+        con.register(name, table)
     con.execute("BEGIN TRANSACTION READ ONLY")
     timer.start()
     try:
@@ -55,7 +60,18 @@ def run_sql(
     finally:
         timer.cancel()
         con.execute("ROLLBACK")
+        for name in beside:
+            con.unregister(name)
     return found
+
+
+def _beside(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Return tables to be asked beside the facts, by names that are free."""
+    for name in tables:
+        if not NAME.fullmatch(name) or name.lower() in TAKEN:
+            msg = f"a table beside the facts cannot be called {name!r}"
+            raise QueryError(msg)
+    return dict(tables)
 
 
 def _check_select(con: duckdb.DuckDBPyConnection, text: str) -> None:

@@ -37,7 +37,14 @@ from worlds.publish import SnapshotStore
 from worlds.ranges import find_ranges
 from worlds.scenario_runs import ScenarioComparison, compare_scenarios, run
 from worlds.scenarios import Scenario, ScenarioStore
-from worlds.tables import Table, datatree, draws_table, worlds_table
+from worlds.tables import (
+    Table,
+    answer_tables,
+    datatree,
+    draws_table,
+    world_rows,
+    worlds_table,
+)
 from worlds.view import Reading, Source, View
 from worlds.viewing import find_view, look
 from worlds.why import Why, why
@@ -390,10 +397,23 @@ class Query:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield one flat row a world, for a table of any kind."""
-        for world in self.answer.to_dict()["worlds"]:
-            ends = {"low": world["interval"]["low"], "high": world["interval"]["high"]}
-            flat = {k: v for k, v in world.items() if k not in {"choices", "interval"}}
-            yield {**world["choices"], **flat, **ends}
+        yield from world_rows(self.answer.to_dict())
+
+    def sql(self, select: str, *, draws: int = 10_000, seed: int = 0) -> Table:
+        """Answer one SELECT over the worlds beside the facts, which nobody may hold meanwhile.
+
+        Parameters
+        ----------
+        select
+            Over ``worlds``, ``draws``, ``periods`` and ``groups`` (the last two after `over` and
+            `by`), and over ``facts`` and its wide tables as known at `as_of`.
+        draws, seed
+            Number of draws, and what makes them the same again.
+        """
+        tables = answer_tables(self.answer, np.random.default_rng(seed), draws)
+        path = self.worlds_of.store.root.parent / "facts.duckdb"
+        with Store.open(path, create=False) as store, store.reader() as reader:
+            return reader.sql(select, as_of=self._as_of, tables=tables)
 
     def to_arrow(self) -> Table:
         """Return one row a world as an Arrow table."""

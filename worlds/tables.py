@@ -1,11 +1,12 @@
 """Worlds and draws as Arrow tables, data frames and ArviZ trees: the rim of every query."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from worlds.answer import Answer
 from worlds.core.outcome import Outcome
 
 type Row = Mapping[str, Any]
@@ -23,6 +24,41 @@ class HasRows(Protocol):
 def worlds_table(source: HasRows) -> pa.Table:
     """Return one row a world: its choices, weight, mean, median, interval, method and error."""
     return pa.Table.from_pylist([dict(row) for row in source.rows()])
+
+
+def answer_tables(answer: Answer, rng: np.random.Generator, draws: int) -> dict[str, pa.Table]:
+    """Return an answer as tables that can be asked in SQL.
+
+    ``worlds`` has a row a world (``world`` is its place), ``draws`` a row a draw; ``periods`` and
+    ``groups`` are there where they were asked for.
+    """
+    content = answer.to_dict()
+    found = {"worlds": list(world_rows(content))}
+    for name, part in (("periods", "periods"), ("groups", "groups")):
+        if part in content:
+            found[name] = [_flat(row) for row in content[part]["rows"]]
+    tables = {name: pa.Table.from_pylist(_numbered(name, rows)) for name, rows in found.items()}
+    return {**tables, "draws": draws_table(answer.outcome, rng, draws)}
+
+
+def world_rows(content: Row) -> Iterator[dict[str, Any]]:
+    """Yield one flat row a world of the JSON form of an answer."""
+    for world in content["worlds"]:
+        ends = {"low": world["interval"]["low"], "high": world["interval"]["high"]}
+        flat = {k: v for k, v in world.items() if k not in {"choices", "interval"}}
+        yield {**world["choices"], **flat, **ends}
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    """Return a group or a period without lists: the first interval, the chance of the threshold."""
+    kept = {k: v for k, v in row.items() if not isinstance(v, list | dict)}
+    first, above = row["intervals"][0], row["exceedance"]
+    prob = None if above is None else above["prob"]
+    return {**kept, "low": first["low"], "high": first["high"], "exceedance": prob}
+
+
+def _numbered(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name.removesuffix("s"): place, **row} for place, row in enumerate(rows)]
 
 
 def draws_table(outcome: Outcome, rng: np.random.Generator, size: int) -> pa.Table:

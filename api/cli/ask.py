@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+import numpy as np
 
 from api.answering import Reply, checked, respond, respond_from_facts
 from api.asking import decide_pairs, from_pairs, known_time
 from api.cli import common
+from api.cli.keeping import show_rows
 from api.cli.show import show_answer, show_part
 from api.cli.show_parts import show_parts
 from api.errors import MissingError, RequestError
@@ -16,9 +18,12 @@ from api.settings import Settings
 from facts import Store
 from worlds.ask import Answerer
 from worlds.domain import Domain
+from worlds.tables import answer_tables
 from worlds.view import View
 from worlds.viewing import find_view
 
+DRAWS = 10_000
+"""Rows of the table of draws, where nobody says how many."""
 EPILOG = """\b
 Example: what if twice as much is posted?
     worlds ask likes_next_hour --threshold 1000 --do pupdates=x2 --where breed=pug
@@ -28,6 +33,8 @@ Example: where does the width come from, and what suffices in 99 of 100 cases?
     worlds ask likes_next_hour --explain --decide service_level=0.99
 Example: the next six hours, hour by hour, and by breed
     worlds ask likes_next_hour --over 6 --by breed
+Example: the worlds beside the facts, in SQL
+    worlds ask likes_next_hour --sql "SELECT quantile_cont(value, 0.99) AS p99 FROM draws"
 Example: ask the facts themselves, uncertain as they are
     worlds ask facts_count --where "breed=pug|beagle" --where "place=52.37,4.9,2000"
     worlds ask dirty_now --domain dookie --where place=52.365,4.895
@@ -59,6 +66,7 @@ Example: which of three capacities?
 @click.option("--curve", type=int, help="Points of the cumulative distribution, with --json.")
 @click.option("--sample", type=int, help="Number of draws, with --json.")
 @click.option("--seed", type=int, help="Of the draws.")
+@click.option("--sql", metavar="SELECT", help="Ask worlds, draws, periods, groups beside facts.")
 @click.option("--since", metavar="TIME", help="Say why the answer changed since then.")
 @common.options
 def command(
@@ -70,6 +78,7 @@ def command(
     acts_at: float | None,
     decide: tuple[str, ...],
     since: str | None,
+    sql: str | None,
     **parts: Any,
 ) -> None:
     """Ask QUESTION (the domain's first where left out) or a formula across the worlds."""
@@ -82,12 +91,30 @@ def command(
     wanted = from_pairs(**_split(question, parts, more))
     view = find_view(known, question) if question is not None else None
     if view is not None:
+        if sql is not None:
+            raise RequestError(f"{view.name} asks facts: ask them with worlds facts sql")
         show(*_from_facts(chosen, known, view, wanted), as_json)
         return
     models = answerer(chosen, known, wanted.as_of)
     then = answerer(chosen, known, since) if since is not None else None
     reply, content = checked(lambda: respond(models, question, wanted, then))
+    if sql is not None:
+        show_rows(_selected(chosen, known, reply, wanted, sql), as_json)
+        return
     show(reply, content, as_json)
+
+
+def _selected(
+    chosen: Settings, known: Domain, reply: Reply, wanted: QuestionRequest, select: str
+) -> dict[str, Any]:
+    """Answer a SELECT over the answer beside the facts, which no server may hold meanwhile."""
+    rng = np.random.default_rng(wanted.seed)
+    tables = answer_tables(reply.answer, rng, wanted.sample or DRAWS)
+    moment = known_time(wanted.as_of, datetime.now(UTC))
+    path = common.facts_path(chosen, known)
+    with Store.open(path, create=False) as store, store.reader() as reader:
+        found = reader.sql(select, as_of=moment, tables=tables)
+    return {"columns": found.schema.names, "rows": found.to_pylist()}
 
 
 def show(reply: Reply, content: dict[str, Any], as_json: bool) -> None:

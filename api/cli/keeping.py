@@ -241,6 +241,11 @@ def sql(query: str, as_of: str | None, as_json: bool, var: str | None, domain: s
     moment = known_time(as_of, datetime.now(UTC))
     with opened(var, domain) as store, store.reader() as reader:
         table = _ask(reader, query, moment)
+    show_rows(table, as_json)
+
+
+def show_rows(table: dict[str, Any], as_json: bool) -> None:
+    """Print what a SELECT found: its columns and rows."""
     if as_json:
         common.print_json({"columns": table["columns"], "rows": table["rows"]})
         return
