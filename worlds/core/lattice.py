@@ -171,20 +171,16 @@ class Weights:
         The first node, and how many nodes apart the used ones are.
     mass
         Array (N, W): the weights of every normal, which sum to 1.
-    spans
-        First and last but one node that matter, of every normal.
     """
 
     start: int
     stride: int
     mass: NDArray[np.float32]
-    spans: list[tuple[int, int]]
 
-    def rows(self, first: int = 0, last: int | None = None) -> slice:
+    def rows(self) -> slice:
         """Return which rows of a lattice's table the columns of `mass` stand for."""
-        last = self.mass.shape[1] if last is None else last
-        begin = self.start + first * self.stride
-        return slice(begin, begin + (last - first - 1) * self.stride + 1, self.stride)
+        end = self.start + (self.mass.shape[1] - 1) * self.stride + 1
+        return slice(self.start, end, self.stride)
 
 
 def weigh(means: Sequence[float], sds: Sequence[float], step: float, smooth: float) -> Weights:
@@ -207,19 +203,22 @@ def weigh(means: Sequence[float], sds: Sequence[float], step: float, smooth: flo
     spots: list[tuple[float]] = []
     scales: list[tuple[float]] = []
     narrow: list[tuple[int, float]] = []
-    spans: list[tuple[int, int]] = []
+    low, high = float(last), 0.0
     for mean, sd in zip(means, sds, strict=True):
         spot, width = (mean - LOW) * fine, sd * fine
         if not 0 <= spot <= last:
             spot = 0.0 if spot < 0 else float(last)
         reach = REACH * width
-        spans.append((int(spot - reach) - 3, int(spot + reach) + 5))
+        if spot - reach < low:
+            low = spot - reach
+        if spot + reach > high:
+            high = spot + reach
         if width < NARROW:
             narrow.append((len(spots), width))
             width = NARROW
         spots.append((spot,))
         scales.append((-0.5 / (width * width),))
-    start, stop, stride = min(begin for begin, _ in spans), max(end for _, end in spans), 1
+    start, stop, stride = int(low) - 3, int(high) + 5, 1
     inside = start >= 0 and stop <= last + 1
     if not narrow and inside:
         square = min(sds) ** 2
@@ -239,14 +238,9 @@ def weigh(means: Sequence[float], sds: Sequence[float], step: float, smooth: flo
         mass[row] = 0
         mass[row, left - 2 - start : left + 4 - start] = _match_moments(spot - left, width)
     if inside:
-        return Weights(start, stride, mass, spans)
+        return Weights(start, stride, mass)
     begin, end = max(start, 0), min(stop, last + 1)
-    return Weights(
-        begin,
-        1,
-        _held(mass, begin - start, end - start),
-        [(max(first, begin), min(final, end)) for first, final in spans],
-    )
+    return Weights(begin, 1, _held(mass, begin - start, end - start))
 
 
 def _held(mass: NDArray[np.float32], begin: int, end: int) -> NDArray[np.float32]:

@@ -74,7 +74,7 @@ class Stacked:
     mass
         Array (M, W): the weights that every model puts on the nodes; each row sums to 1.
     nodes
-        Which nodes these are, and which of them matter to every part and model.
+        Which nodes these are.
     """
 
     stack: "Stack"
@@ -118,19 +118,9 @@ class Stacked:
         weights
             Array (M, 1): of the models.
         """
-        mass, nodes, models = weights * self.mass, self.nodes, len(weights)
-        start, stride, width = nodes.start, nodes.stride, self.mass.shape[1]
-        values = np.zeros(self.stack.tables.shape[2], np.float32)
-        for k, table in enumerate(self.stack.tables):
-            begin, end = nodes.spans[k]
-            for first, last in nodes.spans[k + models :: models]:
-                if first < begin:
-                    begin = first
-                if last > end:
-                    end = last
-            left, right = (begin - start) // stride, min(-((start - end) // stride), width)
-            values += mass[k, left:right] @ table[nodes.rows(left, right)]
-        return values
+        mass = (weights * self.mass)[:, None, :]
+        rows = self.stack.tables[:, self.nodes.rows()]
+        return np.asarray(np.add.reduce(np.matmul(mass, rows), (0, 1)))
 
 
 class Stack:
