@@ -72,8 +72,9 @@ def create_service(
         root / "facts.duckdb", settings.queue, replica if settings.replicate_to else None
     )
     store = SnapshotStore(root / "snapshots")
-    serving = Serving(domain, store, now=now)
-    serving.current.answerer.prepare()
+    serving = Serving(domain, store, now=now, predicts=place.role != "recorder")
+    if place.role != "recorder":
+        serving.current.answerer.prepare()
     serving.refresh()
     learner = Learning(
         partial(desk.export, root / "exports"),

@@ -17,6 +17,7 @@ import msgspec
 
 from api.routing import Routing, routing
 from worlds.ask import Answerer
+from worlds.core.forms import FORMS
 from worlds.domain import Domain
 from worlds.errors import ModelFaultError, SnapshotError
 from worlds.publish import Release, SnapshotStore
@@ -71,6 +72,9 @@ class Serving:
         Monotone seconds; for pacing the second look at a refused release.
     now
         The time, for decisions that end by themselves.
+    predicts
+        Whether models are made ready and tried when they are loaded; a process that only says
+        which are in force has no use for that.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Serving:
         store: SnapshotStore,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        predicts: bool = True,
     ) -> None:
         self.domain = domain
         self.store = store
@@ -87,6 +92,7 @@ class Serving:
         self.on_fault: Callable[[ModelFaultError, str | None], None] = lambda *_: None
         self._clock = clock
         self._now = now
+        self._predicts = predicts
         self._seen: str | None = None
         self._retry_at = 0.0
         self._changing = threading.RLock()
@@ -200,7 +206,7 @@ class Serving:
         candidate = Answerer.load(self.domain, self.store, release)
         if candidate.trouble:
             raise SnapshotError(f"release {release_id}: {'; '.join(candidate.trouble)}")
-        return candidate
+        return kept(candidate, self._base)
 
     def _refuse_vanished(self) -> bool:
         if self._seen is None:
@@ -212,10 +218,11 @@ class Serving:
         self._retry_at = self._clock() + RETRY_SECONDS
         if reason == self.refused:
             return False
-        self.refused = reason
         held = self._base
         fallback = held if held.release is not None else self._last_good()
-        return self._swap(replace(fallback, trouble=(f"{reason}; {_from(fallback)}",)))
+        changed = self._swap(replace(fallback, trouble=(f"{reason}; {_from(fallback)}",)))
+        self.refused = reason  # only now: who reads it finds answers that say so, too
+        return changed
 
     def _last_good(self) -> Answerer:
         """Return the newest release that loads whole, else what can be used of the newest."""
@@ -232,13 +239,33 @@ class Serving:
 
     def _swap(self, answerer: Answerer) -> bool:
         answerer = replace(answerer, on_fault=self.trip)
-        faults = answerer.try_out()
+        faults = answerer.try_out() if self._predicts else []
         with self._changing:
             self._base = answerer
             self._bases += 1
         for fault in faults:
             self.trip(fault)
         return self._compose()
+
+
+def kept(candidate: Answerer, held: Answerer) -> Answerer:
+    """Return models that were loaded, with those that are in memory already in their place.
+
+    A snapshot is what its name says, so the same name is the same model: what it computed to
+    predict quickly need not be computed again. Only sizes as they were published; counts may have
+    been recalibrated, and others' forms are not known to be unchanged by use.
+    """
+    size = candidate.domain.quantity("size").name
+    there = {
+        one.snapshot: one.form
+        for one in held.models.get(size, {}).values()
+        if type(one.form) in FORMS.values()
+    }
+    mine = {
+        name: replace(one, form=there.get(one.snapshot, one.form))
+        for name, one in candidate.models[size].items()
+    }
+    return replace(candidate, models={**candidate.models, size: mine})
 
 
 def _from(answerer: Answerer) -> str:

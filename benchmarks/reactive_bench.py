@@ -193,8 +193,9 @@ def _swaps(
         done = threading.Event()
 
         def swap(done: threading.Event = done) -> None:
+            number = 0
             while not done.wait(1.0):
-                _again(var)
+                _again(var, number := number + 1)
 
         thread = threading.Thread(target=swap)
         thread.start()
@@ -208,17 +209,27 @@ def _swaps(
     figures["bounds"].append(bound(what, statistics.median(ratios), SWAP_BOUND))
 
 
-def _again(var: Path) -> None:
-    """Publish the same models as a new release."""
+def _again(var: Path, number: int) -> None:
+    """Publish other models as a new release: none of them has been seen before."""
     from dataclasses import replace
     from datetime import timedelta
 
+    from worlds.core.forms import LogLinear
     from worlds.publish import SnapshotStore
 
     store = SnapshotStore(var / "sniffable" / "snapshots")
     release = store.current()
     assert release is not None
-    store.release(replace(release, as_of=release.as_of + timedelta(seconds=1)))
+    size = "likes_per_pupdate"
+    named = {}
+    for model, snapshot_id in release.models[size].items():
+        snapshot = store.get(snapshot_id)
+        form = snapshot.form
+        assert isinstance(form, LogLinear)
+        moved = replace(form, draws=form.draws + (0.001 if number % 2 else -0.001))
+        named[model] = store.put(replace(snapshot, form=moved, parent=snapshot_id))
+    later = release.as_of + timedelta(seconds=1)
+    store.release(replace(release, as_of=later, models={**release.models, size: named}))
 
 
 def _overload(

@@ -10,6 +10,7 @@ from tests.api.building import UNTIL, damage, publish
 from worlds.domain import load_domain
 from worlds.publish import SnapshotStore
 
+LIKES = "likes_per_pupdate"
 LATER = UNTIL + timedelta(hours=1)
 
 
@@ -134,3 +135,30 @@ def test_a_release_of_another_domain_is_refused(var: Path) -> None:
     serving.refresh()
     assert serving.current.path == "default"
     assert "of domain 'dogposts'" in str(serving.refused)
+
+
+def test_models_that_stay_keep_what_they_computed_and_others_do_not(var: Path) -> None:
+    publish(var)
+    serving = Serving(load_domain("sniffable"), SnapshotStore(var / "sniffable" / "snapshots"))
+    serving.refresh()
+    before = serving.current.answerer.models
+    publish(var, as_of=UNTIL + timedelta(hours=1))
+    assert serving.refresh()
+    after = serving.current.answerer.models
+    for name, one in after[LIKES].items():
+        assert one.form is before[LIKES][name].form
+    publish(var, level=4.0, as_of=UNTIL + timedelta(hours=2))
+    assert serving.refresh()
+    for name, one in serving.current.answerer.models[LIKES].items():
+        assert one.form is not after[LIKES][name].form
+        assert one.snapshot != after[LIKES][name].snapshot
+
+
+def test_a_process_that_does_not_predict_computes_nothing_for_it(var: Path) -> None:
+    publish(var)
+    store = SnapshotStore(var / "sniffable" / "snapshots")
+    serving = Serving(load_domain("sniffable"), store, predicts=False)
+    serving.refresh()
+    for one in serving.current.answerer.models[LIKES].values():
+        assert "lattice" not in vars(one.form)
+    assert serving.current.answerer.predict({}).median > 0  # when asked it can
