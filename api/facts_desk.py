@@ -9,8 +9,6 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from api.cloudevents import Item
 from api.errors import FactsDownError, LearnError, RequestError
 from facts import FactsError, Receipt, Store, without_pandas
@@ -23,7 +21,7 @@ log = logging.getLogger("api")
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A Parquet file of the facts visible as of a time."""
+    """A copy of the fact file, and the last time at which anything in it was recorded."""
 
     path: Path
     as_of: datetime
@@ -127,7 +125,7 @@ class FactsDesk:
             raise FactsDownError(self.reason)
 
     def export(self, folder: Path) -> Export:
-        """Write all facts that are visible now to a new Parquet file. Blocking.
+        """Copy the fact file as it is now, with its roll-ups. Blocking.
 
         Raises
         ------
@@ -136,18 +134,13 @@ class FactsDesk:
         LearnError
             If there are no facts.
         """
-        reader = self.store.reader()
-        try:
+        with self.store.reader() as reader:
             as_of = reader.last_recorded()
-            if as_of is None:
-                raise LearnError("there are no facts to learn from")
-            table = reader.facts(as_of=as_of)
-            version = ",".join(str(part) for part in reader.version(as_of))
-        finally:
-            reader.close()
+        if as_of is None:
+            raise LearnError("there are no facts to learn from")
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{token_hex(8)}.parquet"
-        pq.write_table(table.replace_schema_metadata({b"facts.version": version}), path)
+        path = folder / f"{token_hex(8)}.duckdb"
+        self.store.copy(path)
         return Export(path, as_of)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Learning while serving: a supervised process of its own, fed from an export of the facts.
+"""Learning while serving: a supervised process of its own, fed from a copy of the facts.
 
-The serving process owns the fact file, which no other process can open meanwhile. So it exports
-the facts as of now to Parquet, starts ``python -m worlds.learn`` on them with a deadline, and
+The serving process owns the fact file, which no other process can open meanwhile. So it copies the
+file, starts ``python -m worlds.learn`` on the copy with a deadline, and
 reports how that ended. A new release is found by the poller like any other; a failed run leaves
 everything as it was.
 """
@@ -204,7 +204,7 @@ class Learning:
                 os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
             await self._supervise(process)
         finally:
-            await asyncio.to_thread(export.path.unlink, missing_ok=True)
+            await asyncio.to_thread(remove, export.path)
 
     async def _supervise(self, process: Process) -> None:
         try:
@@ -264,5 +264,12 @@ def remember(memory: Path | None, run: Run) -> None:
 
 def sweep(exports: Path | None) -> None:
     """Remove exports that nobody reads any more: only one service has these facts."""
-    for path in exports.glob("*.parquet") if exports is not None else ():
+    for path in exports.iterdir() if exports is not None and exports.is_dir() else ():
+        if path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def remove(export: Path) -> None:
+    """Remove an export and its write-ahead log, which a killed process left."""
+    for path in (export, Path(f"{export}.wal")):
         path.unlink(missing_ok=True)

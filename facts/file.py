@@ -1,15 +1,23 @@
 """Opening the fact file: who owns it, whether it is one, and which format it has."""
 
+import contextlib
+import errno
+import logging
+import os
 import re
 import secrets
+import shutil
 from pathlib import Path
 
 import duckdb
 
 from facts import stated
-from facts.errors import StoreBusy, StoreDamaged, StoreTooNew
+from facts.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 from facts.layout import CREATE, FILE_COLUMNS, FORMAT, TABLES
 from facts.migrate import migrate
+from facts.times import moment_of
+
+LOG = logging.getLogger(__name__)
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
@@ -51,6 +59,55 @@ def left_over(path: Path) -> int:
     """Return the bytes of the write-ahead log that a process left which did not close the file."""
     wal = Path(f"{path}.wal")
     return wal.stat().st_size if wal.exists() else 0
+
+
+def say_what_was_recovered(path: Path, left: int, tx: int, recorded_us: int | None) -> None:
+    """Log that a file was not closed, and up to where it holds everything."""
+    at = "" if recorded_us is None else f", recorded at {moment_of(recorded_us).isoformat()}"
+    LOG.warning(
+        "%s was not closed: the %d bytes of its write-ahead log were read back; it holds"
+        " everything up to transaction %d%s",
+        *(path.name, left, tx, at),
+    )
+
+
+def copy_file(con: duckdb.DuckDBPyConnection, path: Path, target: Path) -> None:
+    """Copy the file and its write-ahead log; by the writer, so that nothing is written meanwhile.
+
+    Where the file system can, the copy shares its blocks with the file.
+
+    Raises
+    ------
+    StoreError
+        There is a file already.
+    """
+    if target.exists():
+        msg = f"{target.name} exists already; name a new file"
+        raise StoreError(msg)
+    with contextlib.suppress(duckdb.Error):  # an empty write-ahead log need not be read back
+        con.execute("CHECKPOINT")
+    parts = [(path, target), (Path(f"{path}.wal"), Path(f"{target}.wal"))]
+    try:
+        for source, place in parts:
+            if source.exists():
+                _copy(source, place)
+    except BaseException:
+        for _, place in parts:
+            place.unlink(missing_ok=True)
+        raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as old, target.open("xb") as new:
+        left = os.fstat(old.fileno()).st_size
+        try:
+            while left > 0 and (done := os.copy_file_range(old.fileno(), new.fileno(), left)):
+                left -= done
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+        if left > 0:  # from where the kernel stopped
+            shutil.copyfileobj(old, new, 1 << 20)
 
 
 def entity_secret(con: duckdb.DuckDBPyConnection) -> str:

@@ -1,6 +1,5 @@
 """The store: one DuckDB file owned by one process, one writer, any number of readers."""
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -17,17 +16,16 @@ from facts import bulk, derived, erasing, loading, stated
 from facts.access import Access
 from facts.errors import QueryError, StoreBusy, StoreClosed, StoreMissing, of_database
 from facts.events import Event, RawBad, Receipt
-from facts.file import connect, left_over, prepare
+from facts.file import connect, copy_file, left_over, prepare, say_what_was_recovered
 from facts.intake import Intake, Item
 from facts.mark import NEVER
 from facts.quarantine import events_of
 from facts.reader import Reader
 from facts.recorder import Recorder
 from facts.rollup import RollUp
-from facts.times import moment_of, utc_now
+from facts.times import utc_now
 
 BULK = 1_000_000
-LOG = logging.getLogger(__name__)
 _open_here: set[Path] = set()
 _open_lock = threading.Lock()
 
@@ -116,7 +114,8 @@ class Store:
             _open_here.discard(place)
             raise
         if left:
-            store._say_what_was_recovered(left)
+            tx, when = store._recorder.tx or 0, store._recorder.recorded_us
+            say_what_was_recovered(place, left, tx, when if when > NEVER else None)
         return store
 
     # -- recording -------------------------------------------------------------------------------
@@ -290,6 +289,14 @@ class Store:
 
     # -- archives, restoring, erasing ----------------------------------------------------------
 
+    def copy(self, target: Path | str) -> None:
+        """Copy the whole file between two commits, for another process to open and read.
+
+        Remove the copy once it was read: no erasure reaches it. Where it cannot be written
+        (``OSError``, or ``StoreError`` for a file that exists), nothing is left of it.
+        """
+        self._intake.run(partial(copy_file, self._recorder.con, self.path, Path(target))).result()
+
     def remember_archive(self, folder: Path) -> None:
         """Note a folder that holds copies of the log, so that erasures reach it."""
         if str(folder) not in self.archives():
@@ -349,15 +356,6 @@ class Store:
                 self._access.replace(fresh)
                 recorder.use(fresh.cursor())
         return wipe
-
-    def _say_what_was_recovered(self, left: int) -> None:
-        tx, when = self._recorder.tx or 0, self._recorder.recorded_us
-        at = f", recorded at {moment_of(when).isoformat()}" if when > NEVER else ""
-        LOG.warning(
-            "%s was not closed: the %d bytes of its write-ahead log were read back; it holds"
-            " everything up to transaction %d%s",
-            *(self.path.name, left, tx, at),
-        )
 
     def _reopen(self) -> None:
         """Open the file anew after an error that ended the database, such as a full disk."""

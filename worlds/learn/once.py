@@ -152,6 +152,10 @@ def _said(entry: object) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", str(entry))
 
 
+COPY = ".duckdb"
+"""How the name of a copy of the fact file ends; it has roll-ups, unlike an export."""
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Hold the lock of the domain: two runs at a time would only do the same work twice."""
@@ -176,10 +180,10 @@ def alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def facts_of(domain: Domain, export: Path | None, folder: Path) -> Iterator[FactSource]:
-    """Yield the facts: from an export, or from the store of the domain."""
-    if export is not None:
+    """Yield the facts: from an export, a copy of the fact file, or the store of the domain."""
+    if export is not None and export.suffix != COPY:
         yield ExportedFacts(export)
         return
-    with Store.open(folder / "facts.duckdb", create=False) as store:
+    with Store.open(export or folder / "facts.duckdb", create=False) as store:
         store.declare_rollup(begins(domain))
         yield store.reader()
