@@ -34,13 +34,16 @@ MOST_ROWS = 1024
 """Largest count whose powers are listed."""
 ALONE = 256
 """The same where a count is by itself: more are quicker done by `compound`."""
-LOOSE_RANGE = 1024
-"""Ranges up to here are inverted by the discrete transform where little exactness is asked."""
+TIGHT = 1e-6
+SHORT_RANGE, LOOSE_RANGE = 2048, 1024
+"""Ranges up to here are inverted by the discrete transform where less exactness is asked."""
 STAGES = ((512, 128), (1024, 256), (2048, 512), (2048, 1024), (4096, 2048), (8192, 4096))
 """Small values that are computed exactly, and terms of the series: as many as it takes."""
 DAMPED = 1e-8
 NEGLIGIBLE = 1e-15
 SHRINK = 0.9
+NOTHING = 1e-18
+"""Probability of a number of things that is left out at the end of a table."""
 _UNIT: Floats = np.concatenate([np.arange(96) / 96, np.arange(97, 128) / 128])
 ALIKE = 4.0
 """Sums whose reaches differ by no more than this factor share one range."""
@@ -104,11 +107,13 @@ def _together(
     probs = np.zeros((len(tables), rows))
     for row, table in zip(probs, tables, strict=True):
         row[table.start : table.start + len(table.probs)] = table.probs
+    probs = probs[:, : int(np.flatnonzero(probs.max(0) > NOTHING)[-1]) + 1]
     pool = PmfTable(0, probs.mean(0))
     moments = [compound_moments(count, severity) for count in counts]
     upper = upper_end(pool, severity, compound_moments(pool, severity), TAIL / len(tables))
     errors = np.array([table.error for table in tables]) + TAIL
-    if upper <= (EXACT_RANGE if tolerance < LOOSE else LOOSE_RANGE):
+    exact = EXACT_RANGE if tolerance < TIGHT else SHORT_RANGE if tolerance < LOOSE else LOOSE_RANGE
+    if upper <= exact:
         return _by_fft(probs, severity, upper, errors)
     return _by_series(_Sums(probs, severity, upper, moments), tolerance, errors)
 

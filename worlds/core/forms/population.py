@@ -62,7 +62,7 @@ def _multiplied(values: Floats, probs: Floats, noise: Noise) -> tuple[Floats, Fl
 
     What the bins level out is far less than what the noise adds.
     """
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)
     bins = np.array_split(order, min(NOISE_BINS, len(order)))
     weight = np.array([probs[part].sum() for part in bins])
     total = np.array([probs[part] @ values[part] for part in bins])
