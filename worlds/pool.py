@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from worlds.core.distributions import Distribution, Mixture
 from worlds.core.features import Features
 from worlds.core.forms import LogLinear, SizeForm
+from worlds.core.forms.forest import Forest
 from worlds.core.forms.stack import Stack, Stacked, together
 from worlds.core.lattice import ERROR, METHOD, CdfTable
 from worlds.watch.containment import check, fault_of
@@ -28,6 +29,7 @@ class _Group:
     models: tuple[Sized, ...]
     stack: Stack
     weights: NDArray[np.float32]
+    forests: tuple[tuple[str, float, Forest], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +117,16 @@ class Pool:
     def __init__(self, quantity: str, sizes: Sequence[Sized]) -> None:
         self.quantity = quantity
         linear = [(one, one[2]) for one in sizes if isinstance(one[2], LogLinear)]
+        forests = tuple((one[0], one[1], one[2]) for one in sizes if isinstance(one[2], Forest))
         self._groups = []
-        for places in together([form for _, form in linear]):
+        for places in [*together([form for _, form in linear])] or [[]]:
             models = tuple(linear[k][0] for k in places)
             weights = np.array([[weight] for _, weight, _ in models], np.float32)
-            stack = Stack([linear[k][1] for k in places])
-            self._groups.append(_Group(models, stack, weights))
-        inside = {name for group in self._groups for name, _, _ in group.models}
+            stack = Stack([linear[k][1] for k in places], [form.base for _, _, form in forests])
+            if models or forests:
+                self._groups.append(_Group(models, stack, weights, forests))
+            forests = ()
+        inside = {name for group in self._groups for name, _, _ in (*group.models, *group.forests)}
         self._others = tuple(one for one in sizes if one[0] not in inside)
 
     def of(self, features: Features, at: datetime | None = None) -> Said:
@@ -134,14 +139,21 @@ class Pool:
         """
         unseen: set[str] = set()
         groups = []
+        others: list[tuple[str, float, Distribution]] = []
         for group in self._groups:
             try:
-                groups.append((group, group.stack.of(features, at, unseen)))
+                stacked = group.stack.of(features, at, unseen)
+                for (name, weight, forest), parts in zip(
+                    group.forests, stacked.carried, strict=True
+                ):
+                    others.append((name, weight, forest.around(features, parts)))
             except Exception:  # which of them is to blame is looked for only now
-                for one in group.models:
+                for one in (*group.models, *group.forests):
                     self._ask(one, features, at, unseen)
                 raise
-        others = [(one[0], one[1], self._ask(one, features, at, unseen)) for one in self._others]
+            if group.models:
+                groups.append((group, stacked))
+        others += [(one[0], one[1], self._ask(one, features, at, unseen)) for one in self._others]
         return Said(tuple(sorted(unseen)), groups, others)
 
     def _ask(

@@ -7,7 +7,8 @@ import pytest
 
 from worlds.core.distributions import CountMixture, Mixture
 from worlds.core.features import Features
-from worlds.core.forms import LogLinear, SizeForm
+from worlds.core.forms import Forest, LogLinear, SizeForm
+from worlds.core.forms.forest import Trees, input_names
 from worlds.core.forms.log_linear import NumberRange
 from worlds.core.forms.stack import Stack, together
 from worlds.core.lattice import ERROR, GRID
@@ -166,6 +167,43 @@ def test_a_pool_is_the_mixture_of_what_its_models_say() -> None:
         assert np.abs(said.values - wanted).max() < 1e-6
         assert said.error == ERROR
         assert sum(weight for _, weight, _ in said.parts) == pytest.approx(1)
+
+
+def grown(rng: np.random.Generator) -> Forest:
+    """Return a forest whose trees look at a base of its own."""
+    base = random_form(rng, 3.0, 0.4)
+    inputs, steps = len(input_names(base)), np.linspace(-2.0, 2.0, 9)
+    trees = Trees(
+        rng.integers(inputs, size=(20, 7)).astype(np.int16),
+        rng.normal(0, 0.5, (20, 7)).astype(np.float32),
+        rng.normal(0, 0.01, (20, 8, 9)).astype(np.float16),
+        np.linspace(0.02, 0.98, 9).astype(np.float32),
+    )
+    return Forest(base, trees, steps, (0.3, 0.4))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_forests_stand_on_log_means_that_are_found_with_the_others(seed: int) -> None:
+    rng = np.random.default_rng([31, seed])
+    forests = grown(rng), grown(rng)
+    for others in ((random_form(rng, 1.2, 0.6), random_form(rng, 20.0, 0.6)), ()):
+        forms: tuple[SizeForm, ...] = (forests[0], *others, forests[1])
+        found = pool(*forms)
+        for _ in range(8):
+            features = random_features(rng)
+            at = T0 + timedelta(days=20) if rng.random() < 0.5 else None
+            said = found.of(features, at)
+            told = {name: part for name, _, part in said.parts}
+            assert len(told) == len(forms)
+            for k, form in enumerate(forms):
+                alone = form.quick(features, at).cdf(GRID)
+                assert np.abs(told[f"m{k}"].cdf(GRID) - alone).max() < 1e-4
+                assert set(form.surprises(features)) <= set(said.unseen)
+            assert said.values is not None
+            assert not said.sure
+            wanted = sum(weight * part.cdf(GRID) for _, weight, part in said.parts)
+            assert np.abs(said.values - wanted).max() < 1e-6
+            assert said.mean == pytest.approx(said.mixture.mean(), rel=1e-6)
 
 
 def test_a_fault_is_that_of_the_model_which_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,6 +217,10 @@ class Forest:
             parts = [LogMean(1.0, placed.mean, sd)]
         return tabulated(self._values(self._law(inputs), parts))
 
+    def around(self, features: Features, parts: list[LogMean]) -> CdfTable:
+        """Return the same when the log mean of the base is known already."""
+        return tabulated(self._values(self._law(self._encoder.encode(features)), parts))
+
     def quick(self, features: Features, at: datetime | None = None) -> CdfTable:
         """Return the same: there is no slower way."""
         return self.predict(features, at)
@@ -296,7 +300,7 @@ class Forest:
         return cls(form, trees, np.asarray(arrays["steps"], float), (float(low), float(high)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Encoder:
     """Features as the inputs of trees: standardised numbers, the effect of every group, their sum.
 
@@ -343,7 +347,31 @@ class Encoder:
 
     def encode(self, features: Features) -> NDArray[np.float32]:
         """Return the inputs, in the order of `input_names`."""
-        return self.place(features)[0]
+        found: list[float] = []
+        total = 0.0
+        for name, low, high, centre, inverse, effect in self._numbers:
+            value = features.numbers.get(name)
+            held = centre if value is None else min(max(value, low), high)
+            found.append((held - centre) * inverse)
+            total += effect * found[-1]
+        for group, effects in zip(self.groups, self._effects, strict=True):
+            labels = _labels(features, group)
+            found.append(sum([share * effects.get(label, 0.0) for label, share in labels]))
+            total += found[-1]
+        found.append(total)
+        return np.array(found, np.float32)
+
+    @cached_property
+    def _numbers(self) -> list[tuple[str, float, float, float, float, float]]:
+        """Name, low, high, centre, one over the scale, and mean effect of every number."""
+        rows = zip(self.names, self.ranges.T.tolist(), self.slopes[:, 0].tolist(), strict=True)
+        return [(name, *ranges, effect) for name, ranges, effect in rows]
+
+    @cached_property
+    def _effects(self) -> list[dict[str, float]]:
+        """The mean effect of every label, by group."""
+        means = self.factor[:, 0].tolist()
+        return [{label: means[at] for label, at in group.columns.items()} for group in self.groups]
 
     def place(self, features: Features) -> tuple[NDArray[np.float32], LogMean | None]:
         """Return the inputs and the log mean, None where a label is not certain."""

@@ -22,7 +22,7 @@ from worlds.core.forms.log_linear import (
     LogLinear,
     NumberRange,
 )
-from worlds.core.lattice import LARGEST_SIZE, CdfTable, Weights, weigh
+from worlds.core.lattice import GRID, LARGEST_SIZE, CdfTable, LogMean, Weights, weigh
 
 MEAN, UNSEEN, ROOT = 0, 1, 2
 """What the table holds of an effect: its mean, the variance it adds if it was never seen, and a
@@ -75,6 +75,8 @@ class Stacked:
         Array (M, W): the weights that every model puts on the nodes; each row sums to 1.
     nodes
         Which nodes these are.
+    carried
+        The log mean of every form that is carried along.
     """
 
     stack: "Stack"
@@ -82,7 +84,8 @@ class Stacked:
     means: Sequence[float]
     variances: Sequence[float]
     mass: NDArray[np.float32]
-    nodes: Weights
+    nodes: Weights | None
+    carried: list[list[LogMean]]
 
     def means_of(self) -> list[float]:
         """Return the mean of every model."""
@@ -100,12 +103,14 @@ class Stacked:
 
     def tables(self) -> list[CdfTable]:
         """Return the distribution of every model."""
+        if not self.stack.factors:
+            return []
         stack, shape = self.stack, (len(self.weights), len(self.stack.factors))
         firsts = np.array(self.means_of())
         logs = 2 * (np.array(self.means) + np.array(self.variances)).reshape(shape)
         squares = np.array(self.weights) @ np.exp(np.minimum(logs, 2 * LARGEST_LOG))
         variances = squares * stack.inflations + firsts - firsts**2
-        rows = stack.tables[:, self.nodes.rows()]
+        rows = stack.tables[:, self._rows()]
         values = np.clip(np.matmul(self.mass[:, None, :], rows)[:, 0, :], 0.0, 1.0)
         moments = zip(firsts.tolist(), variances.tolist(), strict=True)
         return [CdfTable(row, pair) for row, pair in zip(values, moments, strict=True)]
@@ -119,8 +124,14 @@ class Stacked:
             Array (M, 1): of the models.
         """
         mass = (weights * self.mass)[:, None, :]
-        rows = self.stack.tables[:, self.nodes.rows()]
+        rows = self.stack.tables[:, self._rows()]
         return np.asarray(np.add.reduce(np.matmul(mass, rows), (0, 1)))
+
+    def _rows(self) -> slice:
+        return self.nodes.rows() if self.nodes is not None else slice(0, 0)
+
+
+NOTHING = np.zeros((0, 0), np.float32)
 
 
 class Stack:
@@ -130,22 +141,26 @@ class Stack:
     ----------
     forms
         The models; `together` says which go together.
+    carried
+        More of them, of which only the log mean is wanted.
     """
 
-    def __init__(self, forms: Sequence[LogLinear]) -> None:
-        self.tables = np.stack([form.lattice.table for form in forms])
+    def __init__(self, forms: Sequence[LogLinear], carried: Sequence[LogLinear] = ()) -> None:
+        every = [*forms, *carried]
+        tables = [form.lattice.table for form in forms] or [np.zeros((0, len(GRID)), np.float32)]
+        self.tables = np.stack(tables)[: len(forms)]
         self.factors = [form.lattice.factor_moments[0] for form in forms]
         self.inflations = np.array(
             [form.lattice.factor_moments[1] * (1 + 1 / form.size) for form in forms]
         )
-        self._step = forms[0].lattice.step
-        self._smooth = min(form.lattice.smooth for form in forms)
-        self._drift = [(form.drift_sd**2, form.reference.timestamp()) for form in forms]
-        table = _Table(forms)
+        self._step = forms[0].lattice.step if forms else 1.0
+        self._smooth = min((form.lattice.smooth for form in forms), default=1.0)
+        self._drift = [(form.drift_sd**2, form.reference.timestamp()) for form in every]
+        table = _Table(every)
         table.add(table.columns["intercept"])
         self._labels = tuple(table.labels(name) for name in table.groups)
         self._entries = tuple(table.entry(name) for name in table.numbers)
-        self._shape = (len(forms), table.width)
+        self._shape = (len(every), table.width)
         self._rows = np.ascontiguousarray(np.stack(table.rows).reshape(len(table.rows), -1))
 
     def of(self, features: Features, at: datetime | None, surprises: set[str]) -> Stacked:
@@ -175,12 +190,22 @@ class Stack:
                 for drift, since in self._drift
             ]
             variances = [v + drifts[i % len(drifts)] for i, v in enumerate(variances)]
+        carried = []
+        own, every = len(self.factors), self._shape[0]
+        if own < every:
+            for m in range(own, every):
+                each = zip(weights, means[m::every], variances[m::every], strict=True)
+                carried.append([LogMean(w, mean, sqrt(v)) for w, mean, v in each])
+            means = [mean for i, mean in enumerate(means) if i % every < own]
+            variances = [v for i, v in enumerate(variances) if i % every < own]
+        if not own:
+            return Stacked(self, weights, means, variances, NOTHING, None, carried)
         nodes = weigh(means, [sqrt(v) for v in variances], self._step, self._smooth)
         mass = nodes.mass
         if len(weights) > 1:
-            each = mass.reshape(len(weights), -1)
-            mass = (np.array(weights, np.float32) @ each).reshape(len(self.factors), -1)
-        return Stacked(self, weights, means, variances, mass, nodes)
+            each_part = mass.reshape(len(weights), -1)
+            mass = (np.array(weights, np.float32) @ each_part).reshape(own, -1)
+        return Stacked(self, weights, means, variances, mass, nodes, carried)
 
     def _spread(
         self, weights: list[float], parts: Floats, group: _Labels, alternatives: Alternatives
