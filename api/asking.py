@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -32,6 +32,11 @@ def parse_time(text: str, name: str) -> datetime:
     if moment.tzinfo is None:
         wrong = f"{text!r} has no zone: end it with 'Z' or '+02:00'"
         raise RequestError(f"{name} needs a zone", [(name, wrong)])
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        wrong = f"{text!r} lies outside the years 1 to 9999 of UTC"
+        raise RequestError(f"{name} is out of reach", [(name, wrong)]) from None
     return moment
 
 

@@ -70,7 +70,20 @@ class Bus:
         self._listeners.discard(queue)
         queue.put_nowait(None)
 
-    async def listen(self, last: str | None = None) -> AsyncIterator[Event]:
+    def check(self) -> None:
+        """Refuse one more listener, if too many listen.
+
+        Raises
+        ------
+        BusyError
+            Saying so.
+        """
+        if len(self._listeners) >= LISTENERS:
+            raise BusyError(f"{LISTENERS} clients listen already", retry_after=5)
+
+    async def listen(
+        self, last: str | None = None, beat: float | None = None
+    ) -> AsyncIterator[Event | None]:
         """Yield what was missed since an event, then what happens, until the client goes.
 
         Parameters
@@ -78,14 +91,15 @@ class Bus:
         last
             Id of the last event the client has; where it is not known any more, everything that
             is remembered is told.
+        beat
+            Seconds in which nothing happened after which None is yielded.
 
         Raises
         ------
         BusyError
             If too many listen.
         """
-        if len(self._listeners) >= LISTENERS:
-            raise BusyError(f"{LISTENERS} clients listen already", retry_after=5)
+        self.check()
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         missed = list(self._last) if last is not None else []
         ids = [event.id for event in missed]
@@ -95,7 +109,14 @@ class Bus:
         try:
             for event in missed:
                 yield event
-            while (found := await queue.get()) is not None:
+            while True:
+                try:
+                    found = await asyncio.wait_for(queue.get(), beat)
+                except TimeoutError:
+                    yield None
+                    continue
+                if found is None:
+                    return
                 yield found
         finally:
             self._listeners.discard(queue)

@@ -135,7 +135,8 @@ class Supervisor:
                     self._watch(ready)
                 finally:
                     self._end()
-        self._path.unlink(missing_ok=True)
+        if self._speaks():
+            self._path.unlink(missing_ok=True)
         gc.unfreeze()  # else nothing that was there before a fork could be put away at the end
 
     @contextmanager
@@ -200,7 +201,7 @@ class Supervisor:
             part.role,
             self._private / "recorder",
             self._private / "questions",
-            self._path.absolute(),
+            self._private / file.FILE,
             self._private / "counts",
             self._parts.index(part),
             len(self._parts),
@@ -240,8 +241,19 @@ class Supervisor:
             return
         self._told = now
         parts = tuple(part.status() for part in self._parts)
+        said = Status(os.getpid(), self._address, now, parts)
         with contextlib.suppress(OSError):  # a full disk must not end the service
-            Status(os.getpid(), self._address, now, parts).write(self._path)
+            said.write(self._private / file.FILE)  # what our own parts read
+        with contextlib.suppress(OSError):
+            if self._speaks():
+                said.write(self._path)
+
+    def _speaks(self) -> bool:
+        """Return whether the word beside the data is ours, or that of nobody who lives."""
+        there = file.read(self._path)
+        if there is None or there.supervisor == os.getpid():
+            return True
+        return time.monotonic() - there.at > file.SILENT
 
     def _end(self) -> None:
         """Let the workers finish, then the recorder; end what does not."""

@@ -65,8 +65,9 @@ def test_troubles_name_what_ended_and_a_silent_supervisor() -> None:
 class Served:
     """A service of several processes."""
 
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], address: str, var: Path) -> None:
         self.process = process
+        self.var = var
         self.port = int(address.rpartition(":")[2])
 
     def ask(self, method: str, path: str, body: object = None, kind: str = "json") -> Any:
@@ -118,7 +119,7 @@ def serve(var: Path, *options: str) -> Iterator[Served]:
         assert line, f"the server ended: {text}"
         text += line
     try:
-        yield Served(process, json.loads(text)["address"])
+        yield Served(process, json.loads(text)["address"], var)
     finally:
         with process.stdout:
             process.terminate()
@@ -241,6 +242,33 @@ def test_without_the_recorder_health_tells_and_facts_wait_or_are_refused(service
     finally:
         os.kill(pid, signal.SIGCONT)
     service.until(lambda: service.ask("GET", "/health/ready")[1]["status"] == "ready")
+
+
+@pytest.mark.slowish
+def test_a_second_server_on_the_same_data_says_so_and_leaves_the_first_alone(
+    service: Served,
+) -> None:
+    public = service.var / "sniffable" / file.FILE
+    mine = service.parts()
+    with serve(service.var) as second:
+        assert second.ask(*PREDICT)[0] == 200
+        ready = second.ask("GET", "/health/ready")[1]
+        assert ready["status"] == "degraded"
+        assert any("held by process" in reason for reason in ready["reasons"])
+        theirs = second.parts()
+        time.sleep(2.5)
+        for found, before in ((service.parts(), mine), (second.parts(), theirs)):
+            assert [part["pid"] for part in found.values()] == [
+                part["pid"] for part in before.values()
+            ]
+        said = read(public)
+        assert said is not None
+        assert said.address.endswith(f":{service.port}")
+    said = read(public)
+    assert said is not None
+    assert said.address.endswith(f":{service.port}")
+    assert service.ask(*PREDICT)[0] == 200
+    assert service.ask("GET", "/health/ready")[1]["status"] == "ready"
 
 
 @pytest.mark.slowish

@@ -207,6 +207,7 @@ def test_a_range_and_taking_it_back(client: Client) -> None:
         ("nobody", {}, 404),
         ("historical", {"until": "2020-01-01T00:00:00Z"}, 422),
         ("historical", {"until": "soon"}, 400),
+        ("historical", {"until": "9999-12-31T23:59:59-14:00"}, 400),
         ("historical", {"action": "kill"}, 400),
         ("historical", {"by": ""}, 400),
         ("historical", {"action": "weight", "low": 0.9, "high": 0.1}, 422),

@@ -75,6 +75,30 @@ def test_listeners_are_bounded() -> None:
     asyncio.run(scene())
 
 
+def test_who_is_one_too_many_is_told_so_before_anything_is_sent(client: Client) -> None:
+    bus = client.app.state.service.bus
+    others = {asyncio.Queue() for _ in range(LISTENERS)}
+    bus._listeners |= others
+    try:
+        reply = client.get("/v1/events")
+    finally:
+        bus._listeners -= others
+    assert reply.status_code == 503
+    assert reply.headers["retry-after"] == "5"
+
+
+def test_when_nothing_happens_a_listener_gets_a_sign_of_life_and_misses_nothing() -> None:
+    async def scene() -> list[str | None]:
+        bus = Bus()
+        events = bus.listen(beat=0.01)
+        found = [await anext(events), await anext(events)]
+        bus.tell(told(1))
+        found += [await anext(events), await anext(events)]
+        return [event.id if event is not None else None for event in found]
+
+    assert asyncio.run(scene()) == [None, None, "e1", None]
+
+
 def test_the_watcher_tells_differences_under_the_same_name_in_every_process() -> None:
     state: dict[tuple[str, str], Mapping[str, Any]] = {("model", "a"): {"state": "live"}}
     buses = [Bus(), Bus()]
