@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from facts.archive import Replicator
 
 log = logging.getLogger("api")
+
+FAILING_SECONDS = 60.0
+"""How long it is said that facts could not be recorded, if nobody has tried again since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class FactsDesk:
         self._queue = queue
         self._store: Store | None = None
         self._inode = -1
+        self._failed: tuple[str, float] | None = None
 
     def open(self) -> bool:
         """Open the store, made if there is none; return whether it is open. Blocking."""
@@ -112,7 +117,21 @@ class FactsDesk:
             raise RequestError("too many events in one batch", [("body", wrong)])
         store = self.store
         self._check_file()
-        return await asyncio.wrap_future(store.submit(items))
+        submitted = asyncio.wrap_future(store.submit(items))
+        try:
+            receipts = await submitted
+        except FactsError as error:
+            self._failed = str(error), time.monotonic()
+            raise
+        self._failed = None
+        return receipts
+
+    @property
+    def failing(self) -> str | None:
+        """Why facts could not be recorded a moment ago (a full disk); None if they could."""
+        if self._failed is None or time.monotonic() - self._failed[1] > FAILING_SECONDS:
+            return None
+        return f"nothing can be recorded: {self._failed[0]}"
 
     def _check_file(self) -> None:
         """Take no facts into a file that was deleted or replaced: they would die with us."""

@@ -52,9 +52,9 @@ def readiness(service: Service) -> dict[str, Any]:
 def recording(service: Service) -> tuple[dict[str, Any], list[str]]:
     """Return how the facts, their replica and learning are in this process, and the troubles."""
     facts, run, replica = service.facts, service.learning.last, service.facts.replica
-    stale = staleness(service)
+    stale, down = staleness(service), facts.reason or facts.failing
     parts = {
-        "facts": {"available": facts.reason is None, "reason": facts.reason},
+        "facts": {"available": facts.reason is None, "reason": down},
         "replica": None if replica is None else replica_state(replica),
         "learning": run,
         "learning_stale": stale,
@@ -63,7 +63,7 @@ def recording(service: Service) -> tuple[dict[str, Any], list[str]]:
     blind = service.watch.reason if service.watch is not None and facts.reason is None else None
     return parts, [
         *([f"supervision: {blind}"] if blind else []),
-        *([f"facts: {facts.reason}"] if facts.reason else []),
+        *([f"facts: {down}"] if down else []),
         *([f"replica: {replica.trouble}"] if replica is not None and replica.trouble else []),
         *([f"learning: {run.reason}"] if run.state == "failed" else []),
         *([f"learning: {stale}"] if stale else []),
