@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from worlds.answer import Answer
-from worlds.ask import LEVELS
 from worlds.core.questions import Amount, Comparison, Question
 from worlds.domain import Domain
 from worlds.errors import QuestionError, UnknownNameError
+from worlds.in_force import LEVELS
 from worlds.membership.errors import GeoMissingError, MembershipError
 from worlds.membership.views import general
 from worlds.view import Reading, View

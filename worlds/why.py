@@ -11,12 +11,13 @@ from typing import Any
 
 from worlds.adhoc import NAME, Adhoc
 from worlds.answer import Answer
-from worlds.ask import Answerer, Loaded
+from worlds.ask import Answerer
 from worlds.core.estimate import Estimate
 from worlds.core.questions import Comparison
 from worlds.core.shapley import shapley
 from worlds.core.tables import amount, percent, signed, table
 from worlds.errors import QuestionError
+from worlds.loading import Loaded
 from worlds.scenario_runs import BASELINE, run
 from worlds.scenarios import Scenario
 

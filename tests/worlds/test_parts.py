@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from tests.worlds.example import DOMAIN, UNTIL, size_form
-from worlds.ask import Answerer, Loaded
+from worlds.ask import Answerer
 from worlds.core.evaluators.effort import Effort
 from worlds.core.forms import CountPath
 from worlds.core.questions import Assumptions
 from worlds.errors import QuestionError, UnknownNameError
 from worlds.groups import split
+from worlds.loading import Loaded
 from worlds.periods import Periods, periods
 from worlds.query import Query, open_worlds
 from worlds.splitting import Splitting

@@ -11,10 +11,10 @@ import pytest
 
 from facts import Event, Exact, Store
 from tests.worlds.example import DOMAIN, UNTIL, publish
-from worlds.ask import Loaded
 from worlds.core.distributions import PmfTable
 from worlds.core.forms import CountPath
 from worlds.errors import FormulaError, ImpossibleError, QuestionError, UnknownNameError
+from worlds.loading import Loaded
 from worlds.publish import SnapshotStore
 from worlds.query import Worlds
 

@@ -14,12 +14,13 @@ from tests.worlds.core.test_engine import BELIEFS, LIKES
 from tests.worlds.example import DOMAIN, UNTIL, count_form, publish, size_form
 from worlds import open_worlds
 from worlds.answer import Answer
-from worlds.ask import Answerer, Loaded
+from worlds.ask import Answerer
 from worlds.core.engine import evaluate
 from worlds.core.explain import variance_shares
 from worlds.core.newsvendor import Provision
 from worlds.core.questions import Assumptions, Comparison
 from worlds.errors import QuestionError, SnapshotError, UnknownNameError
+from worlds.loading import Loaded
 from worlds.ranges import Range, find_ranges, grid
 from worlds.scenario_runs import compare_scenarios, run
 from worlds.scenarios import Scenario, ScenarioStore

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from worlds.ask import Answerer, Loaded
+from worlds.ask import Answerer
 from worlds.core.distributions import Distribution
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.questions import Amount, Question, SumOver
@@ -18,6 +18,7 @@ from worlds.learn.measures import LEVELS, Row, coverage, measured, pit, pooled, 
 from worlds.learn.rolling import MOST_THINGS, POOL, Looked, Plan
 from worlds.learn.seeds import stream
 from worlds.learn.series import aware, utc64
+from worlds.loading import Loaded
 from worlds.publish import Release, SnapshotStore
 
 type Tick = Callable[[], None]
