@@ -8,7 +8,7 @@ import numpy as np
 from worlds.core.distributions import Floats
 from worlds.learn import negbin
 
-HALF_LIVES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+HALF_LIVES: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Half-lives of the level that are tried, in periods."""
 PRIOR_PERIODS = 1.0
 """Periods worth of evidence that the overall mean is given."""
@@ -58,7 +58,9 @@ def _discounted(values: Floats, keep: float) -> Floats:
     return np.fromiter(sums, float, len(values) + 1)
 
 
-def best(y: Floats, expected: Floats, recency: Floats) -> Level:
+def best(
+    y: Floats, expected: Floats, recency: Floats, half_lives: tuple[float, ...] = HALF_LIVES
+) -> Level:
     """Return the level whose one-step forecasts would have been the most probable.
 
     Parameters
@@ -67,9 +69,11 @@ def best(y: Floats, expected: Floats, recency: Floats) -> Level:
         Arrays (n,).
     recency
         Array (n,): weight of every forecast in the comparison.
+    half_lives
+        Those that are tried, ascending.
     """
     found: list[tuple[float, Level]] = []
-    for half_life in HALF_LIVES:
+    for half_life in half_lives:
         if half_life > max(len(y), 2):
             break
         level = follow(y, expected, half_life)

@@ -2,8 +2,9 @@
 
 The reference route: minutes instead of a second, run only when asked for. What drifts (the size of
 the negative binomial and the step of the level) is held at the values of the fast route, which
-weighs the latest items most; effects, levels and the sds of groups of labels are sampled. NUTS
-knows no bounded score: counts are cut where that would bound them.
+weighs the latest items most, and so is the sd of the shocks that pass with a step; effects, levels
+and the sds of groups of labels are sampled. NUTS knows no bounded score: counts are cut where that
+would bound them.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from scipy import linalg
 
 from worlds.core.features import FeatureSpec
 from worlds.learn import hierarchy
-from worlds.learn.models.size_learned import DRAWS, LEAST, prepare, spent
+from worlds.learn.models.size_learned import DRAWS, LEAST, SHOCK, prepare, spent
 from worlds.learn.protocol import Declined, Fit, Result
 from worlds.learn.series import Items
 from worlds.learn.sizes import latest
@@ -96,8 +97,12 @@ def sample(problem: hierarchy.Problem, held: hierarchy.Fitted, seed: int) -> Sam
 
 
 def _many(problem: hierarchy.Problem) -> list[str]:
-    """Return the groups with labels enough to tell how much they differ."""
-    return [name for name, places in problem.groups.items() if len(places) >= LEAST_LABELS]
+    """Return the groups with labels enough to tell how much they differ; shocks are the level's."""
+    return [
+        name
+        for name, places in problem.groups.items()
+        if len(places) >= LEAST_LABELS and name != SHOCK
+    ]
 
 
 def _model(problem: hierarchy.Problem, held: hierarchy.Fitted, spread: NDArray[np.float64]) -> Any:
