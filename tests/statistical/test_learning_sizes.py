@@ -11,7 +11,6 @@ import pytest
 from scipy import special, stats
 
 from tests.worlds.learn import made
-from worlds.core.features import Features
 from worlds.core.questions import Quantity
 from worlds.domains import dogposts
 from worlds.learn import registry
@@ -94,53 +93,6 @@ def test_learned_comes_near_the_truth_and_beats_the_marginal() -> None:
     size = past.mean() ** 2 / (past.var() - past.mean())
     marginal = stats.nbinom.logpmf(items.label[rows], size, size / (size + past.mean())).mean()
     assert learned > marginal + 0.1
-
-
-def ranks(replications: int, n: int) -> dict[str, np.ndarray]:
-    """Ranks of the truth among posterior draws: effects drawn from the prior every time."""
-    found: dict[str, list[float]] = {"gap": [], "tag": [], "level": []}
-    for seed in range(replications):
-        rng = np.random.default_rng(1000 + seed)
-        effect, tag = rng.normal(0, 0.4, 8), rng.normal(0, 0.4)
-        breed, tagged = rng.integers(8, size=n), rng.uniform(size=n) < 0.4
-        walk = 4 + np.cumsum(rng.normal(0, 0.02, n))
-        mean = np.exp(walk + effect[breed] + tag * tagged)
-        features = [
-            Features({"breed": ((f"b{k}", 1.0),)}, {"hashtag": ("t",) if on else ()})
-            for k, on in zip(breed, tagged, strict=True)
-        ]
-        at = utc64(made.START) + (np.arange(n) * 3600).astype("timedelta64[s]")
-        label = made.negbin(rng, mean, 2.0)
-        items = Items(made.SIZE, features, at.astype("datetime64[us]"), label, at)
-        form = fitted("learned", items, seed).form
-        columns = {name: i for i, name in enumerate(form.columns)}  # type: ignore[union-attr]
-        draws = form.draws.astype(float)  # type: ignore[union-attr]
-        gap = draws[columns["breed=b0"]] - draws[columns["breed=b1"]]
-        level = draws[0] + np.mean([draws[columns[f"breed=b{k}"]] for k in range(8)], 0)
-        # the last level is that of the last step, five items long
-        now = walk[-5:].mean() + effect.mean()
-        found["gap"].append(float((gap < effect[0] - effect[1]).mean()))
-        found["tag"].append(float((draws[columns["hashtag=t"]] < tag).mean()))
-        found["level"].append(float((level < now).mean()))
-    return {name: np.array(values) for name, values in found.items()}
-
-
-def check_uniform(values: np.ndarray, alarm: float) -> None:
-    """Too few or too many truths in tails and middle show in the Kolmogorov distance."""
-    assert stats.kstest(values, "uniform").pvalue > alarm
-
-
-def test_simulation_based_calibration_in_short() -> None:
-    for values in ranks(40, 300).values():
-        check_uniform(values, 1e-3)
-
-
-@pytest.mark.slow
-def test_simulation_based_calibration_in_full() -> None:
-    for values in ranks(400, 400).values():
-        check_uniform(values, 1e-4)
-        # spread of uniform ranks: sd 0.2887, its error over 400 is 0.0065
-        assert abs(values.std() - 12**-0.5) < 5 * 0.0065
 
 
 def test_fifty_thousand_items_take_seconds() -> None:
