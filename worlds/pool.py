@@ -119,12 +119,12 @@ class Pool:
         linear = [(one, one[2]) for one in sizes if isinstance(one[2], LogLinear)]
         forests = tuple((one[0], one[1], one[2]) for one in sizes if isinstance(one[2], Forest))
         self._groups = []
-        for places in [*together([form for _, form in linear])] or [[]]:
+        stacks = list(together([form for _, form in linear]))
+        for places in stacks or ([[]] if forests else []):
             models = tuple(linear[k][0] for k in places)
             weights = np.array([[weight] for _, weight, _ in models], np.float32)
             stack = Stack([linear[k][1] for k in places], [form.base for _, _, form in forests])
-            if models or forests:
-                self._groups.append(_Group(models, stack, weights, forests))
+            self._groups.append(_Group(models, stack, weights, forests))
             forests = ()
         inside = {name for group in self._groups for name, _, _ in (*group.models, *group.forests)}
         self._others = tuple(one for one in sizes if one[0] not in inside)

@@ -169,6 +169,14 @@ def test_a_pool_is_the_mixture_of_what_its_models_say() -> None:
         assert sum(weight for _, weight, _ in said.parts) == pytest.approx(1)
 
 
+def test_a_pool_without_a_lattice() -> None:
+    rng = np.random.default_rng(5)
+    alone = random_form(rng, 500.0, 0.3)
+    said = pool(alone).of(Features())
+    assert said.values is None
+    assert said.mean == pytest.approx(alone.predict(Features()).mean())
+
+
 def grown(rng: np.random.Generator) -> Forest:
     """Return a forest whose trees look at a base of its own."""
     base = random_form(rng, 3.0, 0.4)
