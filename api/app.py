@@ -26,6 +26,7 @@ from api.prediction_log import PredictionLog
 from api.processes.place import ALONE, Place
 from api.routes import (
     comparisons,
+    erasures,
     experiments,
     facts,
     health,
@@ -161,6 +162,7 @@ def create_app(
         *comparisons.handlers(service),
         *scenarios.handlers(service),
         *facts.handlers(service),
+        *erasures.handlers(service),
         *models.handlers(service),
         *releases.handlers(service),
         *health.handlers(service),

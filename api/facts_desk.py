@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from api.errors import FactsDownError, LearnError, RequestError
 from facts import FactsError, Receipt, Store, without_pandas
 
 if TYPE_CHECKING:
-    from facts.archive import Replicator
+    from facts.archive import Erasure, Replicator
 
 log = logging.getLogger("api")
 
@@ -53,6 +54,7 @@ class FactsDesk:
         self._store: Store | None = None
         self._inode = -1
         self._failed: tuple[str, float] | None = None
+        self._rewriting = False
 
     def open(self) -> bool:
         """Open the store, made if there is none; return whether it is open. Blocking."""
@@ -135,6 +137,8 @@ class FactsDesk:
 
     def _check_file(self) -> None:
         """Take no facts into a file that was deleted or replaced: they would die with us."""
+        if self._rewriting:
+            return
         try:
             here = self.path.stat().st_ino == self._inode
         except OSError:
@@ -142,6 +146,28 @@ class FactsDesk:
         if not here:
             self.reason = f"{self.path.name} was deleted or replaced while it was in use"
             raise FactsDownError(self.reason)
+
+    async def erase(self, entity: str, reason: str) -> "Erasure":
+        """Erase an entity from the file, which is written anew, and from every archive.
+
+        Raises
+        ------
+        FactsDownError
+            If the store is not open.
+        facts.QueryError
+            If the store holds nothing of it, or the reason is empty or names it.
+        """
+        from facts.archive import erase
+
+        store = self.store
+        self._check_file()
+        self._rewriting = True
+        try:
+            return await asyncio.to_thread(erase, store, entity, reason)
+        finally:
+            with suppress(OSError):
+                self._inode = self.path.stat().st_ino
+            self._rewriting = False
 
     def export(self, folder: Path) -> Export:
         """Copy the fact file as it is now, with its roll-ups. Blocking.

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from api.asking import known_time
 from api.cli import common, lineage
+from api.cli import overrides as asking
 from api.cli.show import out
 from api.cli.store import opened
 from api.errors import CommandError, MissingError
@@ -169,20 +170,48 @@ def replicate(
 @click.option("--entity", required=True, help="The exact name.")
 @click.option("--reason", required=True, help="Why; it stays, so it must not name the entity.")
 @click.option("--yes", is_flag=True, help="Do not ask: it cannot be undone.")
+@asking.SERVER
+@asking.KEY
 @common.options
 def erase(
-    entity: str, reason: str, yes: bool, as_json: bool, var: str | None, domain: str | None
+    entity: str,
+    reason: str,
+    yes: bool,
+    server: str | None,
+    key_file: Path | None,
+    as_json: bool,
+    var: str | None,
+    domain: str | None,
 ) -> None:
-    """Remove all content of an entity from the file and from every archive; a tombstone stays."""
+    """Remove all content of an entity from the file and from every archive; a tombstone stays.
+
+    The server that has the file does it, if there is one.
+    """
     if not yes:
         click.confirm(f"Erase everything about {entity!r} for ever?", abort=True, err=True)
-    with opened(var, domain) as store:
-        report = archive.erase(store, entity, reason)
-    missed = "".join(f"\n  not reached: {place}: {why}" for place, why in report.missed.items())
-    text = f"{report.rows} rows erased; {len(report.archives)} archives rewritten; {report.token}"
+    chosen = common.settings(var=var, domain=domain)
+    where = server or asking.running(chosen, common.find_domain(chosen))
+    if where is None:
+        with opened(var, domain) as store:
+            report = common.fields(archive.erase(store, entity, reason))
+    else:
+        report = erased_by(chosen, where, {"entity": entity, "reason": reason}, key_file)
+    missed = "".join(f"\n  not reached: {place}: {why}" for place, why in report["missed"].items())
+    count = len(report["archives"])
+    text = f"{report['rows']} rows erased; {count} archives rewritten; {report['token']}"
     said(report, text + missed, as_json)
-    if report.missed:
+    if report["missed"]:
         raise SystemExit(1)
+
+
+def erased_by(
+    chosen: Settings, where: str, wanted: dict[str, Any], key_file: Path | None
+) -> dict[str, Any]:
+    """Have a server erase, and wait until it has; it may take as long as writing the file anew."""
+    while True:
+        report = asking.asked(chosen, "POST", "/v1/erasures", wanted, where, key_file)
+        if report.pop("state", None) != "running":
+            return report
 
 
 @click.command(epilog="Example: worlds facts trace --id post:readme; worlds facts trace --release")

@@ -13,6 +13,7 @@ def paths(domain: Domain) -> Json:
     return {
         "/v1/facts": {"post": _record(domain), "get": _read(domain)},
         "/v1/quarantine": {"get": _quarantine()},
+        "/v1/erasures": {"post": _erase(domain)},
         f"/v1/predictions/{domain.label}": {"post": _predict(domain)},
         **asking(domain),
         "/v1/models": {
@@ -29,6 +30,36 @@ def paths(domain: Domain) -> Json:
         **_health(),
         **_pages(),
     }
+
+
+def _erase(domain: Domain) -> Json:
+    done = record(
+        "An erasure: what took the entity's place, how much was emptied, which archives were "
+        "written anew, and which could not be reached and why.",
+        state={"enum": ["done"]},
+        token=TEXT,
+        rows={"type": "integer"},
+        transactions={"type": "integer"},
+        archives=array(TEXT),
+        missed={"type": "object", "additionalProperties": TEXT},
+    )
+    answers = responses(200, done, *BODY, 503)
+    running = {JSON: {"schema": record("It goes on.", state={"enum": ["running"]})}}
+    answers["202"] = {"description": "Send the same again until it is done", "content": running}
+    wanted = record(
+        "What to erase, and a reason that stays and must not name it.",
+        entity={"type": "string", "minLength": 1, "maxLength": 1000},
+        reason={"type": "string", "minLength": 1, "maxLength": 1000},
+    )
+    example = {"entity": f"{domain.entity}:17", "reason": "request 2026-11"}
+    return operation(
+        "erase",
+        "facts",
+        "Erase an entity. Removes its content from the file and from every archive; a tombstone "
+        "stays and verification still holds. It cannot be undone. Needs the scope admin.",
+        answers,
+        requestBody=body({JSON: {"schema": wanted, "example": example}}),
+    )
 
 
 def _record(domain: Domain) -> Json:

@@ -63,6 +63,7 @@ TABLE: Mapping[tuple[str, str], Need] = {
     ("PUT", "/v1/scenarios/{scenario}"): QUERY,
     ("DELETE", "/v1/scenarios/{scenario}"): QUERY,
     ("POST", "/v1/learn"): Need("operate", 50),
+    ("POST", "/v1/erasures"): Need(ADMIN),
 }
 """What is listed here is so; for all others the beginning of the path or the method decides."""
 

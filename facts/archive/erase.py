@@ -8,6 +8,8 @@ from facts.archive.seal import seal
 from facts.errors import FactsError, QueryError
 from facts.store import Store
 
+PATIENCE = 10.0
+
 
 @dataclass(slots=True)
 class Erasure:
@@ -69,7 +71,7 @@ def erase(store: Store, entity: str, reason: str) -> Erasure:
             if not Path(folder).is_dir():
                 done.missed[folder] = "the folder is not there"
                 continue
-            seal(store, folder)
+            seal(store, folder, patience=PATIENCE)
             done.archives.append(folder)
         except (FactsError, OSError) as error:
             done.missed[folder] = str(error)

@@ -6,10 +6,6 @@ after: a day keeps a handful of small files, and each row is written anew some t
 Rows, their order and the log's hash chain stay as they are; the manifest's last lines are replaced.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,24 +14,9 @@ import pyarrow as pa
 from facts.archive.durable import file_hash
 from facts.archive.manifest import Manifest, Segment, write_manifest
 from facts.archive.seal import read_segment, write_segment
+from facts.archive.sweep import sweep, unread
 
 MOST_ROWS = 100_000
-READING = ".reading"
-
-
-@contextmanager
-def reading(folder: Path) -> Iterator[None]:
-    """Keep segments from being joined while they are read; new ones are added meanwhile."""
-    try:
-        handle = os.open(folder / READING, os.O_RDONLY)
-    except OSError:  # never joined, or not ours to write
-        yield
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(handle)
 
 
 def merge(place: Path, manifest: Manifest) -> Manifest:
@@ -48,21 +29,15 @@ def merge(place: Path, manifest: Manifest) -> Manifest:
     manifest : Manifest
         What it holds.
     """
-    handle = os.open(place / READING, os.O_RDWR | os.O_CREAT)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with unread(place) as alone:
+        if not alone:
             return manifest
-        _sweep(place, manifest)
         start = _from(manifest.segments)
         if start == len(manifest.segments) - 1 or not _whole(place, manifest.segments[start:]):
             return manifest
         joined = _join(place, manifest, start)
-        _sweep(place, joined)
+        sweep(place, joined)
         return joined
-    finally:
-        os.close(handle)
 
 
 def _from(segments: tuple[Segment, ...]) -> int:
@@ -106,14 +81,3 @@ def _join(place: Path, manifest: Manifest, start: int) -> Manifest:
     joined = Manifest((*kept, whole))
     write_manifest(place, joined)
     return joined
-
-
-def _sweep(place: Path, manifest: Manifest) -> None:
-    """Remove the files of the last day that no line names: joined ones, leftovers of a crash."""
-    if not manifest.segments:
-        return
-    named = {place / s.file for s in manifest.segments}
-    day = (place / manifest.segments[-1].file).parent
-    for path in day.glob("*.parquet"):
-        if path not in named:
-            path.unlink(missing_ok=True)

@@ -10,8 +10,8 @@ import pyarrow as pa
 from facts.archive.audit import erasures_in
 from facts.archive.durable import sync_folder
 from facts.archive.manifest import Segment, read_manifest
-from facts.archive.merge import reading
 from facts.archive.seal import read_segment
+from facts.archive.sweep import reading
 from facts.archive.verify import Report, check_archive
 from facts.errors import ArchiveError, StoreDamaged
 from facts.store import Store

@@ -1,6 +1,5 @@
 """Sealing: what the log holds beyond the archive becomes new Parquet segments."""
 
-import fcntl
 import itertools
 import os
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 
 from facts.archive.durable import file_hash, write_file
 from facts.archive.manifest import Manifest, Segment, read_manifest, write_manifest
+from facts.archive.sweep import held, leftovers, sweep, unread
 from facts.errors import ArchiveError
 from facts.layout import LOG
 from facts.reader import Reader
@@ -36,8 +36,15 @@ class SealReport:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold an archive for writing, so that two processes never seal into it at once.
+
+    Parameters
+    ----------
+    folder : Path
+        The archive.
+    patience : float
+        Seconds to wait for whoever writes it now.
 
     Raises
     ------
@@ -47,17 +54,17 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            msg = f"another process is writing the archive {folder.name}; try again later"
-            raise ArchiveError(msg) from error
+        if not held(handle, patience):
+            msg = f"somebody else is writing the archive {folder.name}; try again later"
+            raise ArchiveError(msg)
         yield
     finally:
         os.close(handle)
 
 
-def seal(store: Store, folder: Path | str, *, through: datetime | None = None) -> SealReport:
+def seal(
+    store: Store, folder: Path | str, *, through: datetime | None = None, patience: float = 0.0
+) -> SealReport:
     """Add everything recorded since the last sealing; the store goes on writing meanwhile.
 
     Parameters
@@ -68,6 +75,8 @@ def seal(store: Store, folder: Path | str, *, through: datetime | None = None) -
         The archive; made where it is missing. The store remembers it for erasures.
     through : datetime, optional
         Seal only what was recorded up to this time; default: everything committed so far.
+    patience : float
+        Seconds to wait for whoever writes the archive now.
 
     Raises
     ------
@@ -75,8 +84,14 @@ def seal(store: Store, folder: Path | str, *, through: datetime | None = None) -
         The archive belongs to another store, is ahead of this one, or is being written.
     """
     place = Path(folder).resolve()
-    with locked(place):
-        return _seal(store, place, through)
+    with locked(place, patience):
+        report = _seal(store, place, through)
+        manifest = read_manifest(place)
+        if leftovers(place, manifest):
+            with unread(place, patience) as alone:
+                if alone:
+                    sweep(place, manifest)
+        return report
 
 
 def _seal(store: Store, place: Path, through: datetime | None) -> SealReport:

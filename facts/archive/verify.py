@@ -11,8 +11,8 @@ import pyarrow as pa
 from facts.archive.audit import Problem, Trail, audit, erasures_in, finish, tombstones
 from facts.archive.durable import file_hash
 from facts.archive.manifest import START, Manifest, Segment, read_manifest
-from facts.archive.merge import reading
 from facts.archive.seal import read_segment
+from facts.archive.sweep import reading
 from facts.errors import ArchiveError, StoreError
 from facts.layout import LOG_COLUMNS
 from facts.store import Store

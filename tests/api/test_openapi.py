@@ -63,6 +63,8 @@ def test_the_examples_work(client: Client, document: dict[str, Any]) -> None:
                     continue  # binary mode needs its headers
                 if path.endswith(("/promote", "/rollback")):
                     continue  # there is nothing before the only release
+                if path == "/v1/erasures":
+                    continue  # there is nothing of that entity; it has tests of its own
                 release = client.app.state.service.serving.current.answerer.release.id
                 url = path.format(
                     question="likes_next_hour",

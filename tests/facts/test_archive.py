@@ -21,6 +21,7 @@ from facts.archive import (
     replicate,
     restore,
     seal,
+    sweep,
     verify,
 )
 from tests.facts.conftest import START, Clock, event
@@ -226,7 +227,7 @@ def test_a_crash_while_joining_leaves_a_whole_replica(
 ) -> None:
     store.record([event("0", likes=0)])
     replicate(store, folder)
-    for i, point in enumerate(("write_segment", "write_manifest", "_sweep"), 1):
+    for i, point in enumerate(("write_segment", "write_manifest", "sweep"), 1):
         store.record([event(f"{i}.{k}", likes=i) for k in range(4**i)])
         with monkeypatch.context() as patch:
 
@@ -259,7 +260,7 @@ def test_a_replica_being_read_only_grows(store: Store, folder: Path) -> None:
         store.record([event(str(i), likes=i)])
         replicate(store, folder)
     files = read_manifest(folder).segments
-    with merge.reading(folder):
+    with sweep.reading(folder):
         for i in range(2, 4):
             store.record([event(str(i), likes=i)])
             replicate(store, folder)

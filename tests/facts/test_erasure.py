@@ -18,6 +18,7 @@ from facts.archive import (
     seal,
     verify,
 )
+from facts.archive.sweep import reading
 from tests.facts.conftest import Clock, event
 
 PRIVATE = "Rosalind-Schnauzer-4711"
@@ -217,3 +218,42 @@ def test_quarantined_input_goes_however_it_spells_the_name(store: Store, raw: st
     erase(store, "dog:Zoë/1", "asked")
     assert [row["raw"] for row in store.reader().quarantined()] == [None, b"about dog:Zo"]
     assert verify(store).problems == []
+
+
+def test_what_a_killed_process_left_in_an_archive_is_swept_with_its_content(
+    store: Store, tmp_path: Path
+) -> None:
+    """A segment that was joined but not named, and half-written files, may hold what is erased."""
+    archive = tmp_path / "archive"
+    store.record([event("a", "post:secret", likes=1), event("b", "post:2", likes=2)])
+    seal(store, archive)
+    (day,) = archive.glob("segments/day=*")
+    (segment,) = day.glob("*.parquet")
+    left = [
+        day / "000001-1-9.parquet",
+        day / ".000002.parquet.77.part",
+        archive / ".manifest.jsonl.77.part",
+    ]
+    for path in left:
+        path.write_bytes(segment.read_bytes())
+    mine = archive / "notes.parquet"
+    mine.write_bytes(b"mine")
+    erase(store, "post:secret", "asked to")
+    assert [path for path in left if path.exists()] == []
+    assert mine.exists()
+    assert verify(store, archive).problems == []
+
+
+def test_what_is_being_read_is_not_swept(store: Store, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    for i in range(3):
+        store.record([event(str(i), likes=i)])
+        replicate(store, archive)
+    (day,) = archive.glob("segments/day=*")
+    left = day / "000001-1-9.parquet"
+    left.write_bytes(b"")
+    with reading(archive):
+        seal(store, archive)
+        assert left.exists()
+    seal(store, archive)
+    assert not left.exists()
