@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 
@@ -154,21 +154,30 @@ def server(settings: Settings) -> Server:
 
 
 class PartServer(Server):
-    """A server that tells the supervisor when it is up."""
+    """A server that tells the supervisor when it is up, and that it does not stand still."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, ready: int) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, pulse: int) -> None:
         super().__init__(config, service)
-        self._ready = ready
+        self._pulse = pulse
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
         await super().startup(sockets)
         if self.started:
-            os.write(self._ready, b"1")
-        os.close(self._ready)
+            self._beat()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say every second that it lives."""
+        if counter % 10 == 0:
+            self._beat()
+        return await super().on_tick(counter)
+
+    def _beat(self) -> None:
+        with suppress(OSError):  # a supervisor that was killed, or does not listen
+            os.write(self._pulse, b"1")
 
 
-def serve_part(settings: Settings, place: Place, listener: socket.socket, ready: int) -> None:
+def serve_part(settings: Settings, place: Place, listener: socket.socket, pulse: int) -> None:
     """Serve as a part of several processes, until SIGTERM.
 
     Parameters
@@ -177,11 +186,11 @@ def serve_part(settings: Settings, place: Place, listener: socket.socket, ready:
         How, and as which part.
     listener
         Where requests come in.
-    ready
-        Descriptor on which the supervisor is told that it is up.
+    pulse
+        Descriptor on which the supervisor is told that it is up, and lives.
     """
     app = create_app(settings, place=place)
-    PartServer(configured(app, settings), service_of(app), ready).run(sockets=[listener])
+    PartServer(configured(app, settings), service_of(app), pulse).run(sockets=[listener])
 
 
 def serve(settings: Settings, ready: Callable[[str], None] | None = None) -> None:

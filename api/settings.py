@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hosts: str = ""
     cors: str = ""
     client_seconds: Seconds = 20.0
+    hung_seconds: Seconds = 30.0
     connections: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     connections_each: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
 
@@ -104,6 +105,8 @@ MEANINGS: Mapping[str, str] = {
     "this machine without keys, any with keys",
     "cors": "origins of web pages that may ask from a browser, with commas; empty: none",
     "client_seconds": "seconds a client has for sending a request, or for taking in its answer",
+    "hung_seconds": "seconds without a sign of life after which one of several processes is ended "
+    "and started again",
     "connections": "most connections of a process; 0: as many as its open files allow",
     "connections_each": "most connections of a process from one address (of IPv6 one /64), this "
     "machine too; 0: a quarter of all, and this machine may have all",

@@ -53,7 +53,9 @@ class Part:
     role: Role
     state: State = "waiting"
     process: Child | None = None
-    ready: int = -1
+    pulse: int = -1
+    looked: float = 0.0
+    silent: float = 0.0
     started: float = 0.0
     due: float = 0.0
     restarts: int = -1
@@ -88,7 +90,7 @@ class Supervisor:
         What it is called.
     work
         What a part does in its own process: it serves on a socket, as the part that it is, and
-        writes a byte to a descriptor when it is up.
+        writes a byte to a descriptor when it is up, and every second from then on.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Supervisor:
         self._path = folder / file.FILE
         self._listeners: dict[str, socket.socket] = {"worker": listener}
         self._address = address
+        self._hung = settings.hung_seconds
         self._parts = [Part(role, role) for role in INNER]
         self._parts += [Part(f"worker-{i}", "worker") for i in range(settings.workers)]
         self._told = 0.0
@@ -186,17 +189,23 @@ class Supervisor:
         if code is not None:
             self._ended(part, code, now)
             return True
-        if part.state == "starting" and _said(part.ready):
-            os.close(part.ready)
-            part.ready = -1
+        heard = _said(part.pulse)
+        # a supervisor that stood still itself (a suspended machine) counts one second, not all
+        part.silent = 0.0 if heard else part.silent + min(now - part.looked, 1.0)
+        part.looked = now
+        if part.state == "starting" and heard:
             part.proven = True
             part.enter("running")
             return True
+        if part.state == "running" and part.silent > self._hung:
+            log.error("%s has stood still for %.0f s and is ended", part.name, part.silent)
+            part.process.send(signal.SIGKILL)
         return False
 
     def _start(self, part: Part) -> None:
-        part.ready, told = os.pipe()
-        os.set_blocking(part.ready, False)
+        part.pulse, told = os.pipe()
+        os.set_blocking(part.pulse, False)
+        os.set_blocking(told, False)  # nobody waits for a supervisor that does not listen
         place = Place(
             part.role,
             self._private / "recorder",
@@ -210,26 +219,29 @@ class Supervisor:
             part.process = Child(partial(self._live, place, told))
         finally:
             os.close(told)
-        part.started = time.monotonic()
+        part.started = part.looked = time.monotonic()
+        part.silent = 0.0
         part.restarts += 1
         part.enter("starting")
 
-    def _live(self, place: Place, ready: int) -> None:
+    def _live(self, place: Place, pulse: int) -> None:
         """Be a part: keep only the socket that is its own."""
         for role, listener in self._listeners.items():
             if role != place.role:
                 listener.close()
         if place.role == "questions":
             os.nice(NICENESS)
-        self._work(place, self._listeners[place.role], ready)
+        self._work(place, self._listeners[place.role], pulse)
 
     def _ended(self, part: Part, code: int, now: float) -> None:
         part.process = None
-        if part.ready >= 0:
-            os.close(part.ready)
-            part.ready = -1
+        if part.pulse >= 0:
+            os.close(part.pulse)
+            part.pulse = -1
         part.ends = [end for end in part.ends if end > now - WINDOW] + [now]
         part.reason = _how(code)
+        if part.silent > self._hung:
+            part.reason += f", because it stood still for {part.silent:.0f} s"
         wait = delay(part.started, part.ends)
         part.due = now + wait
         part.enter("looping" if looping(part.ends) else "waiting")
@@ -278,9 +290,9 @@ def _finish(processes: Sequence[Child]) -> None:
 
 
 def _said(descriptor: int) -> bool:
-    """Return whether a part has said that it is up."""
+    """Return whether a part has given a sign of life since the last time."""
     try:
-        return bool(os.read(descriptor, 1))
+        return bool(os.read(descriptor, 4096))
     except BlockingIOError:
         return False
 

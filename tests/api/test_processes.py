@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,12 @@ class Served:
         finally:
             connection.close()
 
+    def quick(self) -> dict[str, dict[str, Any]]:
+        """Return the parts as the file beside the data says: nobody needs to answer."""
+        said = read(self.var / "sniffable" / file.FILE)
+        assert said is not None
+        return {part.name: asdict(part) for part in said.parts}
+
     def text(self, path: str) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
@@ -104,13 +111,13 @@ class Served:
 
 
 @contextmanager
-def serve(var: Path, *options: str) -> Iterator[Served]:
+def serve(var: Path, *options: str, **environ: str) -> Iterator[Served]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("WORLDS_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "api.cli", *ARGUMENTS, "--var", str(var), *options],
         stdout=subprocess.PIPE,
         text=True,
-        env=clean,
+        env={**clean, **environ},
     )
     assert process.stdout is not None
     text = ""
@@ -242,6 +249,23 @@ def test_without_the_recorder_health_tells_and_facts_wait_or_are_refused(service
     finally:
         os.kill(pid, signal.SIGCONT)
     service.until(lambda: service.ask("GET", "/health/ready")[1]["status"] == "ready")
+
+
+@pytest.mark.slowish
+@pytest.mark.parametrize("victim", ["worker-0", "recorder"])
+def test_what_stands_still_is_ended_and_starts_again(tmp_path: Path, victim: str) -> None:
+    publish(tmp_path / "var")
+    with serve(tmp_path / "var", WORLDS_HUNG_SECONDS="3") as service:
+        pid = service.parts()[victim]["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        # the worker that is left answers; only what the stopped one had taken already waits
+        service.until(lambda: service.quick()[victim]["restarts"] == 1)
+        service.until(lambda: service.quick()[victim]["state"] == "running")
+        after = service.parts()[victim]
+        assert after["pid"] != pid
+        assert after["reason"].startswith("killed by SIGKILL, because it stood still for 3 s")
+        assert service.ask(*PREDICT)[0] == 200
+        assert {part["restarts"] for part in service.parts().values()} == {0, 1}
 
 
 @pytest.mark.slowish
