@@ -16,6 +16,7 @@ from tests.worlds.learn import made
 from worlds.core.features import Features
 from worlds.core.forms import Forest
 from worlds.core.forms.log_linear import LogLinear
+from worlds.core.noise import SMOOTH_SIZE
 from worlds.learn import registry
 from worlds.learn.protocol import Fit, SizeModel
 from worlds.learn.series import Items, aware, utc64
@@ -56,6 +57,11 @@ def mean_of_logs(log_mean: float) -> float:
     k = np.arange(4000)
     pmf = stats.nbinom.pmf(k, SIZE, SIZE / (SIZE + np.exp(log_mean)))
     return float(pmf @ np.log(k + 0.5))
+
+
+def mean_log_factor(size: float) -> float:
+    """Return the mean log of the gamma factor in a negative binomial."""
+    return float(special.digamma(size) - np.log(size))
 
 
 ROUTES = [
@@ -111,8 +117,8 @@ def rank(route: Route, truth: World, form: LogLinear) -> dict[str, float]:
     draws = form.draws.astype(float)
     if not route.effects:
         assert form.noise is not None
-        # the mean of log factors: of what things get, less the level, it is known
-        own = float(special.digamma(SIZE) - np.log(SIZE))
+        # the mean log of what things get, less the level and what smooths the noise, is known
+        own = mean_log_factor(SIZE) - mean_log_factor(SMOOTH_SIZE)
         middle = draws[0] + float(form.noise.weights @ form.noise.log_factors)
         return {"level": float((middle < truth.now + own).mean())}
     columns = {name: i for i, name in enumerate(form.columns)}
