@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ from facts import Event, event_json
 
 PATIENCE = 10.0
 """Seconds a request waits for another part: as long as a restart takes, and some more."""
+MOST_WAITING = 512
+"""Requests that may be on their way to another part."""
+MOST_BYTES = 64_000_000
+"""Bytes of bodies that may be on their way, beyond the first; known before they are read."""
+UNKNOWN_BYTES = 1_000_000
+"""What a body counts for that does not say how long it is."""
 ASKED_EVERY = 0.5
 ASKED_FOR = 1.0
 HOP = frozenset(
@@ -52,6 +58,8 @@ class Neighbour:
 
     def __init__(self, path: Path, name: str, patience: float = PATIENCE) -> None:
         self._name = name
+        self._waiting = 0
+        self._bytes = 0
         self._client = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(
                 verify=False,  # a Unix socket: there is no TLS to set up
@@ -68,8 +76,20 @@ class Neighbour:
         Raises
         ------
         BusyError, FactsDownError
-            If it does not answer.
+            If it does not answer, or too much is on its way to it.
         """
+        size = announced(request.headers)
+        if self._waiting >= MOST_WAITING or (self._bytes and self._bytes + size > MOST_BYTES):
+            raise BusyError(f"too much waits for the {self._name}")
+        self._waiting += 1
+        self._bytes += size
+        try:
+            return await self._handed_on(request, await request.body())
+        finally:
+            self._waiting -= 1
+            self._bytes -= size
+
+    async def _handed_on(self, request: Request[Any, Any, Any], body: bytes) -> ASGIResponse:
         scope = request.scope
         target = scope["raw_path"].decode("ascii")
         if scope["query_string"]:
@@ -85,7 +105,7 @@ class Neighbour:
             headers.append((PARENT, str(onward).encode()))
         try:
             reply = await self._client.request(
-                request.method, target, content=await request.body(), headers=headers
+                request.method, target, content=body, headers=headers
             )
         except httpx.HTTPError as error:
             raise self.down(error) from error
@@ -119,6 +139,14 @@ class Neighbour:
             opt=handler.opt,
             guards=handler.guards,
         )(hand_on)
+
+
+def announced(headers: Mapping[str, str]) -> int:
+    """Return how many bytes a body has, as far as its sender says."""
+    if "transfer-encoding" in headers:
+        return UNKNOWN_BYTES
+    text = headers.get("content-length", "0")
+    return int(text) if text.isdigit() and len(text) < 12 else UNKNOWN_BYTES
 
 
 class Recorder(Neighbour):

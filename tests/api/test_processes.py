@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -230,6 +231,41 @@ def test_every_worker_tells_the_counts_of_all_and_events_tell_of_a_death(service
     service.until(lambda: service.ask("GET", "/health/ready")[1]["status"] == "ready")
 
 
+def flood(service: Served, number: int = 120) -> None:
+    """Send big bodies that nobody takes, all at once: little of them is held in memory."""
+    body = b"[" + b" " * 3_900_000 + b"]"
+    head = (
+        b"POST /v1/facts HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+        b"content-type: application/cloudevents-batch+json\r\ncontent-length: %d\r\n\r\n"
+    ) % len(body)
+    workers = [p["pid"] for name, p in service.parts().items() if name.startswith("worker")]
+    before = sum(map(memory, workers))
+
+    def send(answers: list[bytes]) -> None:
+        with socket.create_connection(("127.0.0.1", service.port), 60) as peer:
+            with suppress(ConnectionError):
+                peer.sendall(head + body)
+            with suppress(ConnectionError):
+                answers.append(peer.recv(12))
+
+    answers: list[bytes] = []
+    threads = [threading.Thread(target=send, args=(answers,)) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    most = before
+    while any(thread.is_alive() for thread in threads):
+        assert service.ask(*PREDICT)[0] == 200
+        most = max(most, sum(map(memory, workers)))
+        time.sleep(0.05)
+    assert set(answers) <= {b"HTTP/1.1 503", b""}
+    assert most - before < 2 * 150_000_000 < number * len(body)
+
+
+def memory(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+
 @pytest.mark.slowish
 def test_without_the_recorder_health_tells_and_facts_wait_or_are_refused(service: Served) -> None:
     pid = service.parts()["recorder"]["pid"]
@@ -246,6 +282,7 @@ def test_without_the_recorder_health_tells_and_facts_wait_or_are_refused(service
         status, problem = service.ask("POST", "/v1/facts", event("stopped"), "cloudevents+json")
         assert status == 503
         assert "recorder" in problem["detail"]
+        flood(service)
     finally:
         os.kill(pid, signal.SIGCONT)
     service.until(lambda: service.ask("GET", "/health/ready")[1]["status"] == "ready")
