@@ -161,6 +161,10 @@ class Learning:
             return None
         return f"nothing was learned for {age:,.0f} s; due every {seconds:,.0f} s"
 
+    def sweep(self) -> None:
+        """Remove what runs read from: a run under way reads on, others find nothing left over."""
+        sweep(self._exports)
+
     async def close(self) -> None:
         """Stop the run under way."""
         if self._task is not None:

@@ -158,7 +158,7 @@ def load_domain(name: str) -> Domain:
     module_name, _, attribute = name.partition(":")
     try:
         found = importlib.util.find_spec(module_name) if "." in name or ":" in name else None
-    except ModuleNotFoundError:
+    except (ImportError, ValueError):  # no such module, or no name of one
         found = None
     if found is None:
         raise UnknownNameError("domain", name, [*known, "path/to/file.py", "package.module:DOMAIN"])

@@ -1,5 +1,6 @@
 """What all commands share: options, settings, errors as one line, JSON."""
 
+import errno
 import functools
 import getpass
 import json
@@ -48,6 +49,11 @@ def _reported(command: Command) -> Command:
             command(*args, **kwargs)
         except (ApiError, FactsError, WorldsError) as error:
             raise click.ClickException(message(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE or error.filename is None:
+                raise
+            said = f"{str(error.filename)!r} cannot be used: {error.strerror or error}"
+            raise click.ClickException(said) from error
 
     return run
 

@@ -1,5 +1,6 @@
 """``worlds facts``: seal, verify, back up, restore, export, replicate, erase, trace, ask in SQL."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from api import learning
 from api.asking import known_time
 from api.cli import common, lineage
 from api.cli import overrides as asking
@@ -19,7 +21,29 @@ from api.errors import CommandError, MissingError
 from api.settings import Settings
 from facts import Reader, Store, StoreError, archive
 
-FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+
+class Place(click.Path):
+    """A path that is named: an empty one, as of an unset variable, is not the present folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if value == "":
+            self.fail("name a path; got an empty one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Seconds(click.FloatRange):
+    """Seconds that end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"it must be a finite number; got {value}", param, ctx)
+        return found
+
+
+FOLDER = click.argument("folder", type=Place(path_type=Path, file_okay=False))
 AS_OF = click.option("--as-of", metavar="TIME", help="As known then. [default: now]")
 
 
@@ -52,7 +76,7 @@ def backup(folder: Path, as_json: bool, var: str | None, domain: str | None) -> 
 
 
 @click.command(epilog="Example: worlds facts verify --archive var/archive")
-@click.option("--archive", "folder", type=click.Path(path_type=Path), help="Check it as well.")
+@click.option("--archive", "folder", type=Place(path_type=Path), help="Check it as well.")
 @click.option("--only-archive", is_flag=True, help="Leave the fact file alone.")
 @common.options
 def verify(
@@ -76,7 +100,7 @@ def verify(
 
 @click.command(epilog="Example: worlds facts restore /mnt/backup/sniffable --into var2")
 @FOLDER
-@click.option("--into", required=True, metavar="DIR", help="A new data directory.")
+@click.option("--into", required=True, type=Place(), metavar="DIR", help="A new data directory.")
 @click.option("--as-of", metavar="TIME", help="Only what was recorded up to then.")
 @common.options
 def restore(
@@ -86,7 +110,6 @@ def restore(
     moment = known_time(as_of, datetime.now(UTC))
     chosen = common.settings(var=var, domain=domain)
     target = Path(into) / common.find_domain(chosen).name / "facts.duckdb"
-    target.parent.mkdir(parents=True, exist_ok=True)
     with present(chosen) as store:
         rows = archive.restore(folder, target, as_of=moment, present=store)
     with Store.open(target) as fresh, fresh.reader() as reader:
@@ -121,7 +144,7 @@ def present(chosen: Settings) -> Iterator[Store | None]:
 
 
 @click.command(epilog="Example: worlds facts export facts.parquet --attribute likes")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=Place(path_type=Path, dir_okay=False))
 @click.option("--attribute", multiple=True, help="Only these attributes.")
 @AS_OF
 @common.options
@@ -143,7 +166,7 @@ def export(
 
 @click.command(epilog="Example: worlds facts replicate /mnt/replica --every 10 --times 60")
 @FOLDER
-@click.option("--every", type=click.FloatRange(0.1), help="Again every so many seconds.")
+@click.option("--every", type=Seconds(0.1), help="Again every so many seconds.")
 @click.option("--times", type=click.IntRange(1), help="End after so many rounds.")
 @common.options
 def replicate(
@@ -194,6 +217,7 @@ def erase(
     if where is None:
         with opened(var, domain) as store:
             report = common.fields(archive.erase(store, entity, reason))
+        learning.sweep(chosen.root(common.find_domain(chosen).name) / "exports")
     else:
         report = erased_by(chosen, where, {"entity": entity, "reason": reason}, key_file)
     missed = "".join(f"\n  not reached: {place}: {why}" for place, why in report["missed"].items())

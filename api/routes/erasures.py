@@ -1,5 +1,6 @@
 """Erasing by law, through the process that has the facts."""
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -42,6 +43,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
         done = await erasing.erase(wanted.entity, wanted.reason)
         if done is None:
             return json_reply({"state": "running"}, 202)
+        await asyncio.to_thread(service.learning.sweep)  # a run under way reads on what it has open
         await acted(service, request, "erase", done.token, wanted.reason)
         return json_reply({"state": "done", **msgspec.to_builtins(done)})
 

@@ -55,6 +55,9 @@ def erase(store: Store, entity: str, reason: str) -> Erasure:
     QueryError
         The store holds nothing of the entity, or the reason is empty or names it.
     """
+    if not entity:
+        msg = "an erasure needs the exact name of an entity; got ''"
+        raise QueryError(msg)
     if not reason or entity in reason:
         msg = f"an erasure needs a reason which does not name the entity; got {reason!r}"
         raise QueryError(msg)

@@ -15,7 +15,7 @@ from facts.archive.sweep import reading
 from facts.archive.verify import Report, check_archive
 from facts.errors import ArchiveError, StoreDamaged
 from facts.store import Store
-from facts.times import micros
+from facts.times import micros, moment_of
 
 
 def erased_since(store: Store, folder: Path | str) -> frozenset[int]:
@@ -59,7 +59,8 @@ def restore(
     Raises
     ------
     ArchiveError
-        The file exists, the archive is empty, or it holds what ``present`` erased.
+        The file exists, the archive is empty, begins after ``as_of``, or holds what ``present``
+        erased.
     StoreDamaged
         The archive fails its verification.
     """
@@ -79,6 +80,7 @@ def restore(
         if not manifest.segments:
             msg = f"{place.name} holds no segments to restore"
             raise ArchiveError(msg)
+        _check_begin(place, manifest.segments[0], as_of)
         if check:
             problems = list(check_archive(place, manifest, None, Report()))
             if problems:
@@ -86,6 +88,18 @@ def restore(
                 msg = f"{place.name} is damaged, nothing was restored: {said}"
                 raise StoreDamaged(msg)
         return _fill(place, manifest.segments, target, as_of)
+
+
+def _check_begin(place: Path, first: Segment, as_of: datetime | None) -> None:
+    if as_of is None:
+        return
+    begin = read_segment(place / first.file).column("recorded_at").cast(pa.int64())[0].as_py()
+    if micros(as_of) < begin:
+        msg = (
+            f"nothing was recorded by {as_of.isoformat()}: {place.name} begins at"
+            f" {moment_of(begin).isoformat()}"
+        )
+        raise ArchiveError(msg)
 
 
 def _fill(place: Path, segments: tuple[Segment, ...], target: Path, as_of: datetime | None) -> int:

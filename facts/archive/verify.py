@@ -64,14 +64,22 @@ def verify(store: Store | None = None, folder: Path | str | None = None) -> Repo
     return report
 
 
+def _is_empty(store: Store) -> bool:
+    with store.reader() as reader:
+        return reader.last_recorded() is None
+
+
 def _problems(store: Store | None, folder: Path | None, report: Report) -> Iterator[Problem]:
     manifest = None
     if folder is not None:
         try:
             manifest = read_manifest(folder)
-        except ArchiveError as error:
+        except (ArchiveError, OSError) as error:
             yield Problem(f"archive {folder.name}", str(error))
         else:
+            if not manifest.segments and not (store is not None and _is_empty(store)):
+                what = "there is no archive here: its manifest names no segments"
+                yield Problem(f"archive {folder.name}", what)
             report.archive_head = manifest.head
             yield from check_archive(folder, manifest, store, report)
     if store is not None:

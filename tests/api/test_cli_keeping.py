@@ -133,3 +133,46 @@ def test_a_fact_names_who_sent_it() -> None:
     assert "no fact fits" in run("trace", "--seq", "999", code=1).output
     assert "at least one" in run("trace", code=1).output
     assert "Error" in run("trace", "--release", code=1).output
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("seal", ""), 2, "name a path"),
+        (("seal", "note"), 2, "is a file"),
+        (("backup", "note/inside"), 1, "note/inside' cannot be used"),
+        (("replicate", "ar", "--every", "nan"), 2, "finite"),
+        (("replicate", "ar", "--every", "inf"), 2, "finite"),
+        (("verify", "--archive", "nothere"), 1, "there is no archive here"),
+        (("verify", "--archive", "note"), 1, "there is no archive here"),
+        (("verify", "--only-archive", "--archive", "nothere"), 1, "there is no archive here"),
+        (("verify", "--only-archive"), 1, "needs --archive"),
+        (("restore", "nothere", "--into", "new"), 1, "no segments to restore"),
+        (("restore", "ar", "--into", "note"), 1, "cannot be used"),
+        (("restore", "ar", "--into", ""), 2, "name a path"),
+        (("restore", "ar", "--into", "new", "--as-of", "1800-01-01T00:00:00Z"), 1, "ar begins at"),
+        (("erase", "--entity", "", "--reason", "asked", "--yes"), 1, "exact name of an entity"),
+        (("export", "x.txt"), 1, "unknown type"),
+        (("sql", "SELECT * FROM read_text('note')"), 1, "Cannot access file"),
+        (("sql", "SELECT 1) ; DROP TABLE log; --"), 1, "no SQL"),
+        (("trace", "--release", "../../note"), 1, "not a release id"),
+        (("list", "--domain", "../../x"), 1, "unknown domain"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    home: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    (home / "note").write_text("mine")
+    run("seal", "ar")
+    there = sorted(p.name for p in home.iterdir())
+    assert said in run(*words, code=code).output
+    assert sorted(p.name for p in home.iterdir()) == there, "a refusal leaves nothing behind"
+    assert (home / "note").read_text() == "mine"
+
+
+def test_erasing_reaches_a_copy_that_a_killed_learning_run_left(home: Path) -> None:
+    left = home / "var" / "sniffable" / "exports" / "0011.duckdb"
+    left.parent.mkdir()
+    left.write_bytes((home / "var" / "sniffable" / "facts.duckdb").read_bytes())
+    run("erase", "--entity", "post:7", "--reason", "asked to", "--yes")
+    assert not left.exists()
