@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from worlds.core.compound import Severity
-from worlds.core.conditioned import Stated, condition
+from worlds.core.conditioned import LEAST, Stated, condition
 from worlds.core.conditions import Raw, Told, tell, tell_one
 from worlds.core.distributions import Distribution, Floats, Mixture
 from worlds.core.evaluators.algebra import leaves, linear, parts_of
@@ -33,6 +33,8 @@ from worlds.errors import ImpossibleError, QuestionError
 
 MANY = 1024
 """Most worlds that are evaluated one by one."""
+ROUNDING = 1e-9
+"""A condition no more probable than this, and than its error, cannot be told from impossible."""
 SHOWN = 256
 """Most worlds that an answer lists when it did not evaluate them one by one."""
 
@@ -266,7 +268,7 @@ class _Solver:
             if prob > 0:
                 found.append((chosen, weight * prob, law))
         mass = sum(weight for _, weight, _ in found)
-        if mass <= 0:
+        if mass <= (0.0 if wanted is None else max(LEAST, min(slack, ROUNDING))):
             raise ImpossibleError("; ".join(self.told.formulas) or "the conditions")
         missing = min((open_mass + 2 * slack) / (open_mass + mass), 1.0)
         made = [self._world(chosen, weight / mass, law) for chosen, weight, law in found]

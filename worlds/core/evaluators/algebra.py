@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from worlds.core.formula.functions import FUNCTIONS
 from worlds.core.formula.ranges import Range
 from worlds.core.formula.tree import Add, Call, Compare, Mul, Name, Node, Number, children
+from worlds.core.formula.values import value
 
 
 def leaves(node: Node) -> Iterator[Node]:
@@ -52,6 +53,8 @@ def linear(node: Node) -> tuple[float, dict[Node, float]]:
                 stack.append((factor * constant, monomial))
             else:
                 terms[monomial] = terms.get(monomial, 0.0) + factor * constant
+        elif not names_in(top):
+            shift += factor * float(value(top, {}))
         else:
             terms[top] = terms.get(top, 0.0) + factor
     return shift, {monomial: factor for monomial, factor in terms.items() if factor != 0}
@@ -95,6 +98,16 @@ def power_of(node: Node, power: int) -> Node:
     return Mul(tuple((sign, node) for _ in range(abs(power))))
 
 
+def raised(span: Range, power: int) -> Range:
+    """Return the range of a whole power, 1 or more."""
+    found = span
+    for _ in range(power - 1):
+        found = found.times(span)
+    if power % 2 == 0 and span.low < 0:
+        return Range.of(0.0 if span.high >= 0 else found.low, found.high, span.zero)
+    return found
+
+
 def span(node: Node, known: Mapping[Node, Range]) -> Range:
     """Return the range of a formula from the ranges of its leaves."""
     if node in known:
@@ -111,7 +124,7 @@ def span(node: Node, known: Mapping[Node, Range]) -> Range:
         case Mul(factors=pairs):
             found = Range(1, 1, zero=False)
             for power, part in pairs:
-                one = span(part, known)
+                one = raised(span(part, known), abs(power))
                 found = found.times(one if power > 0 else one.inverse())
             return found
         case Compare():

@@ -16,17 +16,20 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from worlds.core.distributions import Complexes, Distribution, Floats, check_levels
+from worlds.core.conditioned import Stated
+from worlds.core.distributions import Complexes, Distribution, Floats, Mixture, check_levels
 from worlds.core.evaluators.expect import expect
 from worlds.core.formula.ranges import Range
 from worlds.core.interpolation import cubic
 from worlds.core.laws import Atoms, Lognormals, Normals, moved
-from worlds.core.views import atoms, bounds, nodes
+from worlds.core.views import atoms, bounds, continuous, nodes
 
 EDGE = 1e-11
 """Probability beyond either end of the range of a term."""
 FINEST = 1 << 18
 MOST_ATOMS = 1 << 20
+FEW = 64
+"""Values by each of which a law that no grid fits is shifted."""
 
 type Term = tuple[float, Distribution]
 
@@ -146,6 +149,9 @@ def total(terms: Sequence[Term], shift: float = 0.0, tolerance: float = 1e-7) ->
     discrete = _convolved(terms)
     if discrete is not None:
         return moved(discrete, 1.0, shift)
+    rough = _shifted(terms, shift)
+    if rough is not None:
+        return rough
     mean = sum(c * law.mean() for c, law in terms)
     var = sum(c * c * law.var() for c, law in terms)
     span = Range.of(0, 0)
@@ -209,6 +215,21 @@ def _closed(terms: Sequence[Term]) -> list[Term]:
             else:
                 rest.append((c, law))
     return rest if merged is None else [*rest, (1.0, merged)]
+
+
+def _shifted(terms: Sequence[Term], shift: float) -> Distribution | None:
+    """Return the law of one term that is neither smooth nor discrete plus a few values."""
+    values = [(c, law) for c, law in terms if atoms(law, FEW) is not None]
+    others = [(c, law) for c, law in terms if atoms(law, FEW) is None]
+    if len(others) != 1 or continuous(others[0][1]):
+        return None
+    listed = _convolved(values)
+    if not isinstance(listed, Atoms) or len(listed.values) > FEW:
+        return None
+    (c, law), places = others[0], (listed.values + shift).tolist()
+    found = Mixture(listed.probs, tuple(moved(law, c, place) for place in places))
+    error = min(listed.error + float(getattr(law, "error", 0.0)), 1.0)
+    return Stated(found, error, str(getattr(law, "method", "exact")))
 
 
 def _sum_of_normals(one: Normals, other: Normals) -> Normals:

@@ -27,7 +27,7 @@ from worlds.core.evaluators.algebra import (
 from worlds.core.evaluators.effort import Effort
 from worlds.core.evaluators.grid import chain, total
 from worlds.core.evaluators.product import product
-from worlds.core.evaluators.push import Extreme, direction, pushed
+from worlds.core.evaluators.push import direction, extreme, pushed
 from worlds.core.evaluators.scene import Scene, by_points, law_of_sum
 from worlds.core.formula.functions import FUNCTIONS
 from worlds.core.formula.ranges import Range
@@ -59,15 +59,21 @@ def inside(
         If the numbers leave every bound, or nothing drawn fulfils the condition.
     """
     scene = _fold(tree, scene, condition)
-    if condition is None:
-        try:
-            return _Planner(scene, effort).given_drivers(tree), 1.0
-        except EntangledError:
-            pass  # part of the planner's contract: no closed route, so points decide below
+    closed = _closed(tree, scene, effort) if condition is None else None
+    if closed is not None:
+        return closed, 1.0
     law = by_points(tree, scene, span, effort, condition)
     if law is None:
         return Atoms(np.zeros(1), np.ones(1)), 0.0
     return law, law.mass
+
+
+def _closed(tree: Node, scene: Scene, effort: Effort) -> Distribution | None:
+    """Return the law by an exact route, or None where no such route follows the formula."""
+    try:
+        return _Planner(scene, effort).given_drivers(tree)
+    except EntangledError:
+        return None
 
 
 def _fold(tree: Node, scene: Scene, condition: Node | None) -> Scene:
@@ -206,7 +212,10 @@ class _Planner:
             else:
                 together = Add(tuple((1, times(terms[one], one)) for one in group))
                 laws.append((1.0, self._of_one(together)))
-        return total(laws, shift, min(self.effort.tolerance, 1e-6))
+        found = total(laws, shift, min(self.effort.tolerance, 1e-6))
+        if error_of(found) > max(COARSE, self.effort.tolerance) and len(laws) > 1:
+            raise EntangledError
+        return found
 
     def _groups(self, parts: Sequence[Node]) -> list[list[Node]]:
         """Group parts that share an uncertain name."""
@@ -315,7 +324,7 @@ class _Planner:
             return self._of_one(node)
         laws = tuple(self.law(arg) for arg in node.args)
         ends = FUNCTIONS[node.function].bounds([bounds(law) for law in laws])
-        return Extreme(laws, node.function == "max", ends)
+        return extreme(laws, node.function == "max", ends)
 
     def _branches(self, node: Call) -> Distribution:
         condition, then, otherwise = node.args

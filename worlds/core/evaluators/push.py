@@ -151,6 +151,9 @@ def _product_direction(
 ) -> int | None:
     """Return how a product moves: with each factor as the signs of the others say."""
     signs, moves = [], []
+    pairs = tuple(
+        (1 if power > 0 else -1, part) for power, part in pairs for _ in range(abs(power))
+    )
     for power, part in pairs:
         span = spans(part)
         signs.append(1 if span.low >= 0 else -1 if span.high <= 0 else None)
@@ -178,6 +181,20 @@ def _join(parts: Sequence[int | None]) -> int | None:
     if not moving:
         return 0
     return moving.pop() if len(moving) == 1 else None
+
+
+def extreme(parts: Sequence[Distribution], greatest: bool, span: Range) -> Distribution:
+    """Return the law of the least or greatest of independent quantities."""
+    listed = [one for part in parts for one in [atoms(part)] if one is not None]
+    if len(listed) < len(parts):
+        return Extreme(tuple(parts), greatest, span)
+    values = np.unique(np.concatenate([one.values for one in listed]))
+    upto = np.array([one.cdf(values) for one in listed])
+    found = np.prod(upto, 0) if greatest else 1 - np.prod(1 - upto, 0)
+    probs = np.maximum(np.diff(found, prepend=0.0), 0.0)
+    error = min(sum(one.error for one in listed), 1.0)
+    kept = probs > 0
+    return Atoms(values[kept], probs[kept] / probs.sum(), "enumeration", error)
 
 
 @dataclass(frozen=True, eq=False)

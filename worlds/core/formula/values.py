@@ -46,7 +46,8 @@ def value(node: Node, known: Mapping[Node, Floats]) -> Floats:
             case Mul(factors=pairs):
                 total = np.ones(())
                 for power, child in pairs:
-                    total = total * run(child) if power > 0 else total / run(child)
+                    factor = run(child) if abs(power) == 1 else run(child) ** abs(power)
+                    total = total * factor if power > 0 else total / factor
                 return np.asarray(total)
             case Compare(sign=sign, left=left, right=right):
                 return COMPARE[sign](run(left), run(right))
