@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from worlds.core.distributions import CountMixture, Distribution, Floats, check_levels
+from worlds.core.ends import whole_ends
 from worlds.core.lattice import CdfTable
 from worlds.core.recalibration import Recalibration
 from worlds.errors import ModelFaultError
@@ -73,7 +74,7 @@ def predicted(
     """Read off what was asked of what the models say.
 
     It is recalibrated, if a map is given: the quantile at p is that of the mixture at the level
-    that becomes p.
+    that becomes p. Intervals end at mid-quantiles (see `worlds.core.ends`).
 
     Raises
     ------
@@ -84,7 +85,8 @@ def predicted(
     if said.values is not None:
         table = CdfTable(said.values, (mean, 0.0))
         _check(0 <= mean < LARGEST_MEAN and (said.sure or sound(table.values)))
-        values, above = table.quantiles(ends), table.exceedance(thresholds)
+        plain, above = table.quantiles(ends), table.exceedance(thresholds)
+        values = whole_ends(plain, _ends(tuple(levels), None), said.values, recalibration)
     else:
         mixed = said.mixture
         values = mixed.quantile(ends).tolist()
@@ -102,7 +104,7 @@ def predicted(
         tuple(
             [Exceedance(x, min(max(p, 0.0), 1.0)) for x, p in zip(thresholds, above, strict=True)]
         ),
-        said.method,
+        said.method if recalibration is None else f"{said.method}, recalibrated",
         said.error,
         said.unseen,
         ignored,

@@ -166,6 +166,7 @@ def test_ranks_are_uniform_in_full(route: Route) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # every fit compiles for half a minute
 @pytest.mark.filterwarnings("ignore")  # what samplers and compilers warn of is not ours
 def test_ranks_of_sampled_posteriors_are_uniform() -> None:
     check(ranks(Route("learned_pymc", 150, walk=0.02), 12), 1e-3)

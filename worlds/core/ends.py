@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from worlds.core.distributions import Floats
 from worlds.core.lattice import GRID
+from worlds.core.recalibration import Recalibration
 
 _SINGLE = int(np.argmax(np.diff(GRID) > 1))
 """Number of the grid's first values with every whole number on the grid up to the next."""
@@ -32,3 +33,39 @@ def mid_quantiles(values: NDArray[np.floating], levels: Floats) -> Floats:
     middle = values.astype(float)
     middle[:_SINGLE] -= np.diff(middle[:_SINGLE], prepend=0.0) / 2
     return np.asarray(np.interp(levels, middle, _PLACES))
+
+
+def whole_ends(
+    plain: list[float],
+    levels: Floats,
+    values: NDArray[np.floating],
+    recalibration: Recalibration | None,
+) -> list[float]:
+    """Return the median and the ends of intervals: the whole numbers between mid-quantiles.
+
+    Parameters
+    ----------
+    plain
+        Quantiles at the levels, the median first.
+    levels
+        One half, and the lower and the upper level of every interval.
+    values
+        Array (G,): cumulative probabilities on the grid, before recalibration.
+    recalibration
+        What they become.
+    """
+    if min(plain) >= _SINGLE:
+        return plain
+    ends = np.array(plain)
+    small = ends < _SINGLE
+    places = ends[small].astype(np.intp)
+    around = np.array([values[places], np.where(places > 0, values[places - 1], 0.0)], float)
+    if recalibration is not None:
+        around = recalibration.apply(around)
+    middle, upper = around.mean(0), levels[small] > 0.5
+    ends[small] += np.where(upper, -(levels[small] < middle).astype(float), levels[small] > middle)
+    ends[0] = plain[0]
+    ends[1::2] = np.minimum(ends[1::2], ends[0])
+    ends[2::2] = np.maximum(ends[2::2], ends[0])
+    found: list[float] = ends.tolist()
+    return found

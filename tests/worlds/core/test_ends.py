@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from worlds.core.distributions import CountMixture
-from worlds.core.ends import mid_quantiles
-from worlds.core.lattice import GRID
+from worlds.core.ends import mid_quantiles, whole_ends
+from worlds.core.lattice import GRID, CdfTable
+from worlds.core.recalibration import Recalibration
 
 LEVELS = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 
@@ -43,3 +44,26 @@ def test_what_is_zero_more_often_than_not_ends_at_zero() -> None:
     low, high = mid_quantiles(table, np.array([0.05, 0.95]))
     assert low == 0
     assert 0 < high < 2
+
+
+@pytest.mark.parametrize("mean", [0.2, 1.0, 3.0, 12.0, 5_000.0])
+def test_whole_ends_hold_the_numbers_between_mid_quantiles(mean: float) -> None:
+    table = CdfTable(CountMixture.of(mean, 1.5).cdf(GRID), (mean, 0.0))
+    levels = np.array([0.5, 0.25, 0.75, 0.05, 0.95])
+    found = whole_ends(table.quantiles(levels), levels, table.values, None)
+    assert found[0] == table.quantiles(levels)[0]
+    if mean > 1000:
+        assert found == table.quantiles(levels)
+        return
+    places = mid_quantiles(table.values, levels)
+    assert found[1::2] == np.minimum(np.ceil(places[1::2] - 1e-9), found[0]).tolist()
+    assert found[2::2] == np.maximum(np.floor(places[2::2] + 1e-9), found[0]).tolist()
+
+
+def test_whole_ends_are_those_of_what_is_recalibrated() -> None:
+    wide = Recalibration(np.array([0.0, 0.2, 0.8, 1.0]), np.array([0.0, 0.1, 0.9, 1.0]))
+    table = CdfTable(CountMixture.of(6.0, 1.5).cdf(GRID), (6.0, 0.0))
+    levels = np.array([0.5, 0.05, 0.95])
+    found = whole_ends(table.quantiles(wide.invert(levels)), levels, table.values, wide)
+    places = mid_quantiles(wide.apply(table.values), levels)
+    assert found[1:] == [np.ceil(places[1] - 1e-9), np.floor(places[2] + 1e-9)]
