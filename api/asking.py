@@ -32,6 +32,18 @@ def parse_time(text: str, name: str) -> datetime:
     if moment.tzinfo is None:
         wrong = f"{text!r} has no zone: end it with 'Z' or '+02:00'"
         raise RequestError(f"{name} needs a zone", [(name, wrong)])
+    return moment
+
+
+def recordable(text: str, name: str) -> datetime:
+    """Read a time with a zone that a fact can hold.
+
+    Raises
+    ------
+    RequestError
+        If it is no time, has no zone, or lies beyond the calendar in UTC.
+    """
+    moment = parse_time(text, name)
     try:
         moment.astimezone(UTC)
     except OverflowError:

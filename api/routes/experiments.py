@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
-from api.asking import parse_time
+from api.asking import recordable
 from api.errors import MissingError, RequestError
 from api.processes.place import BY_RECORDER
 from api.routes.query import check_query
@@ -90,7 +90,7 @@ def experiment_of(wanted: ExperimentRequest, service: Service) -> Experiment:
         by=wanted.by,
         reason=wanted.reason,
         started_at=now,
-        until=parse_time(wanted.until, "until"),
+        until=recordable(wanted.until, "until"),
         guardrails=tuple(
             Guardrail(rail.metric, rail.worse_by, rail.bound or _own_bound(rail.metric))
             for rail in wanted.guardrails

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
-from api.asking import parse_time
+from api.asking import recordable
 from api.errors import FactsDownError, MissingError, RequestError
 from api.processes.place import BY_RECORDER
 from api.routes.query import check_query, whole
@@ -56,7 +56,7 @@ def handlers(service: Service) -> list[HTTPRouteHandler]:
             by=wanted.by,
             reason=wanted.reason,
             made_at=now,
-            until=parse_time(wanted.until, "until"),
+            until=recordable(wanted.until, "until"),
             low=wanted.low,
             high=wanted.high,
         )
