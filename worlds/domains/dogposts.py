@@ -119,7 +119,7 @@ DOMAIN = Domain(
         DraftField("is_reply", "truth", "Whether it replies to another post", False),
     ),
     models={
-        "posts": ("historical", "seasonal", "streaming", "learned"),
+        "posts": ("historical", "seasonal", "streaming", "learned", "waves"),
         "likes_per_post": ("historical", "recent", "local", "learned", "boosted"),
     },
     shares=("breed", "photo", "stage"),

@@ -112,7 +112,7 @@ DOMAIN = Domain(
         DraftField("posted_at", "time", "When it will be posted", "2026-11-20T19:30:00+00:00"),
     ),
     models={
-        "pupdates": ("historical", "seasonal", "streaming", "learned"),
+        "pupdates": ("historical", "seasonal", "streaming", "learned", "waves"),
         "likes_per_pupdate": ("historical", "recent", "local", "learned", "boosted"),
     },
     shares=("breed", "region"),

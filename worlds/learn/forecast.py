@@ -21,7 +21,7 @@ from worlds.errors import QuestionError
 from worlds.learn import placing, registry
 from worlds.learn.placing import Placing, Trial
 from worlds.learn.protocol import Declined
-from worlds.learn.record import Record, learn_record
+from worlds.learn.record import Record, asked_steps, learn_record, told
 from worlds.learn.residuals import Law
 from worlds.learn.series import Counts
 from worlds.learn.usual import View
@@ -107,8 +107,32 @@ class Forecaster:
         )
 
     def update(self, counts: ArrayLike) -> "Forecaster":
-        """Return the forecaster after more counts: levels move on, nothing is trained again."""
-        return replace(self, view=self.view.extended(np.atleast_1d(np.asarray(counts, float))))
+        """Return the forecaster after more counts: levels move on, nothing is trained again.
+
+        Every count also meets what would have been forecast of it, and moves weights and
+        recalibration by that (see `worlds.core.online`).
+        """
+        before = len(self.view)
+        view = self.view.extended(np.atleast_1d(np.asarray(counts, float)))
+        return replace(self, view=view, record=self._met(view, before))
+
+    def _met(self, view: View, before: int) -> Record:
+        """Return the record after the periods of a view from `before` on."""
+        asked = asked_steps(view.horizon, max(view.per_hour, 1))
+        periods = np.arange(before, len(view))
+        origins = periods[:, None] - asked + 1
+        wanted, inverse = np.unique(np.maximum(origins, 1), return_inverse=True)
+        rows = inverse.reshape(origins.shape)
+        outcome = np.where(view.known[periods, None] & (origins > 0), view.y[periods, None], np.nan)
+        found = []
+        for name, trial in self.trials.items():
+            place = trial.trainings[-1][1].places(view, wanted)[rows, asked - 1]
+            found.append(told(self.laws[name], view.horizon, outcome, place, asked))
+        tables = [np.stack([one[side] for one in found], -1) for side in range(3)]
+        record = self.record
+        for number in range(len(periods)):
+            record = record.after((tables[0][number], tables[1][number], tables[2][number]), asked)
+        return record
 
     @cached_property
     def age(self) -> int:

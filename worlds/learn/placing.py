@@ -37,6 +37,15 @@ REACH = 5.0
 """Log counts further than that from where they start are cut."""
 ROWS = 3000
 """Most rows a regression is trained on."""
+SHORT = 9.0
+"""Weeks below which levels have wandered too little to tell departures from chance."""
+THINGS = 40.0
+"""Things a period below which chance hides departures."""
+BURST, PLAIN = 4.0, 5.0
+"""Counts beyond that many times their place (and one) are cut where means are compared, and how
+many things a place that needs no correction is worth."""
+LARGE = 100.0
+"""Typical count from which on a place is a middle rather than a mean."""
 
 type Columns = Callable[[View, Index, Index], tuple[Floats, Floats]]
 """From a view, origins and steps (m,) to rows (m, p) and the log count they start from (m,)."""
@@ -227,7 +236,7 @@ def schedule(n: int, per_week: int) -> list[tuple[int, Index]]:
 
 def scored(begun: Index) -> Index:
     """Return which forecasts are scored: from the second training on, if there is one."""
-    later = np.flatnonzero(begun > begun.min(initial=0))
+    later = np.flatnonzero(begun > begun[:1])
     return later if len(later) else np.arange(len(begun))
 
 
@@ -277,9 +286,23 @@ class Regressions:
         return np.asarray(np.maximum(counts, 1e-3))
 
 
+def careful(view: View, until: int, ridge: float) -> float:
+    """Return a ridge that is stronger where a history is short or its counts are small.
+
+    Departures move slowly, so that what counts is how many weeks there are, not how many periods.
+    """
+    weeks = max(until, 1) / view.clock.per_week
+    return ridge * (1 + (SHORT / weeks) ** 3) * (1 + THINGS / (_typical(view, until) + SMALL))
+
+
+def _typical(view: View, until: int) -> float:
+    return float(np.median(view.usual[: max(until, 1)]))
+
+
 def regress(view: View, until: int, columns: Columns, ridge: float, warm: int) -> Regressions:
     """Train one regression for every block of steps on counts before `until`."""
     memory, parts = MEMORY / view.history.step, []
+    typical = _typical(view, until)
     for block in blocks(view.horizon):
         origins, steps = _pairs(max(min(warm, until // 3), 1), until, block)
         targets = origins + steps - 1
@@ -291,8 +314,22 @@ def regress(view: View, until: int, columns: Columns, ridge: float, warm: int) -
         weight = weight / (1 / (view.usual[targets] + SMALL) + 0.1)  # small counts are noisier
         distinct = len(np.unique(origins))
         weight *= min(distinct, len(weight)) / max(float(weight.sum()), 1e-12)
-        parts.append(regression.Robust.fit(rows, outcome, weight, ridge))
+        part = regression.Robust.fit(rows, outcome, weight, ridge)
+        place = np.maximum(np.exp(part.predict(rows) + start) - SMALL, 1e-3)
+        fresh = 0.5 ** ((until - targets) / memory)
+        rise = _rise(view.y[targets], place, fresh) / (1 + typical / LARGE)
+        parts.append(part.raised(rise))
     return Regressions(columns, parts)
+
+
+def _rise(y: Floats, place: Floats, weight: Floats) -> float:
+    """Return the log of what counts are on average over their places: logs of small ones are low.
+
+    Small counts weigh as chance makes them, bursts are cut.
+    """
+    weight = weight / (1 + place / 10)
+    met = np.minimum(y, BURST * (place + 1))
+    return float(np.log((weight @ met + PLAIN) / (weight @ place + PLAIN)))
 
 
 def _pairs(first: int, until: int, block: range) -> tuple[Index, Index]:

@@ -1,7 +1,7 @@
 """What resolved forecasts say of a pool of models: weights, recalibration, cohesion."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from worlds.core.distributions import Floats
+from worlds.core.online import map_after, weights_after
 from worlds.core.path_forecast import Cohesion
 from worlds.core.recalibration import Recalibration
 from worlds.learn.placing import Trial
@@ -17,7 +18,7 @@ from worlds.learn.stacking import stack
 
 PULL = 20.0
 """Forecasts that equal weights are worth."""
-MEMORY_DAYS = 30.0
+MEMORY_DAYS = 15.0
 """Age in days at which a forecast counts half for weights and recalibration."""
 CORRELATED = 2.0
 """Steps of one origin err together: they count as that many."""
@@ -41,6 +42,10 @@ class Record:
         How the steps of a path belong together.
     forecasts
         Resolved forecasts behind it, one number a bucket.
+    pace
+        Forecasts on trial a period: what one more period counts.
+    since
+        Periods that have moved it since it was learned.
     """
 
     buckets: NDArray[np.intp]
@@ -48,6 +53,34 @@ class Record:
     recalibrations: tuple[Recalibration, ...]
     cohesion: Cohesion
     forecasts: tuple[int, ...]
+    pace: float = 1.0
+    since: int = 0
+
+    def after(self, told: tuple[Floats, Floats, Floats], asked: NDArray[np.intp]) -> "Record":
+        """Return the record after one more period met what was forecast of it.
+
+        Parameters
+        ----------
+        told
+            Arrays (S, M): log probability, P(Y < y) and P(Y <= y) of its count, forecast so many
+            steps before by every model.
+        asked
+            Array (S,): those steps.
+        """
+        weights, maps = self.weights.copy(), list(self.recalibrations)
+        bucket_of = self.buckets[asked - 1]
+        for bucket in range(len(maps)):
+            part = np.flatnonzero(bucket_of == bucket)
+            worth = self.pace * min(CORRELATED / max(len(part), 1), 1.0)
+            for row in part:
+                log_prob, below, upto = (table[row] for table in told)
+                if not np.isfinite(log_prob).all():
+                    continue
+                share = weights[bucket]
+                maps[bucket] = map_after(maps[bucket], below @ share, upto @ share, worth)
+                remembered = maps[bucket].forecasts
+                weights[bucket] = weights_after(share, log_prob, worth, remembered)
+        return replace(self, weights=weights, recalibrations=tuple(maps), since=self.since + 1)
 
     def to_json(self, models: Sequence[str]) -> dict[str, Any]:
         """Return what a release keeps of it; the models are named in the order of the weights."""
@@ -75,9 +108,11 @@ def learn_record(trials: Sequence[Trial], laws: Mapping[str, list[Law]]) -> Reco
     buckets = (np.arange(horizon) >= near).astype(np.intp)
     asked = asked_steps(horizon, near)
     origins = sorted(set.intersection(*(set(trial.origins.tolist()) for trial in trials)))
-    told = [_told(trial, laws[trial.model.name], np.array(origins, int), asked) for trial in trials]
-    log_prob = np.stack([part[0] for part in told], -1)
-    below, upto = (np.stack([part[i] for part in told], -1) for i in (1, 2))
+    found = [
+        _told(trial, laws[trial.model.name], np.array(origins, int), asked) for trial in trials
+    ]
+    log_prob = np.stack([part[0] for part in found], -1)
+    below, upto = (np.stack([part[i] for part in found], -1) for i in (1, 2))
     targets = np.array(origins, int)[:, None] + asked - 1
     age = (len(view) - targets) / view.clock.per_day
     fresh = 0.5 ** (np.maximum(age, 0) / MEMORY_DAYS) * np.isfinite(log_prob).all(-1)
@@ -99,7 +134,9 @@ def learn_record(trials: Sequence[Trial], laws: Mapping[str, list[Law]]) -> Reco
     middle = np.clip(pooled.mean(0), 1e-3, 1 - 1e-3)
     scores[:, asked - 1] = np.where(fresh > 0, special.ndtri(middle), np.nan)
     cohesion = Cohesion.fit(scores, fresh.max(1, initial=0.0))
-    return Record(buckets, np.array(weights), tuple(maps), cohesion, tuple(numbers))
+    tried = len(view) - min(origins) if origins else 1
+    pace = min(len(origins) / max(tried, 1), 1.0)
+    return Record(buckets, np.array(weights), tuple(maps), cohesion, tuple(numbers), pace)
 
 
 def asked_steps(horizon: int, near: int) -> NDArray[np.intp]:
@@ -115,9 +152,16 @@ def _told(
     rows = np.searchsorted(trial.origins, origins)
     outcome = trial.outcomes[0][rows][:, asked - 1]
     place = trial.places[rows][:, asked - 1]
+    return told(laws, trial.view.horizon, outcome, place, asked)
+
+
+def told(
+    laws: Sequence[Law], horizon: int, outcome: Floats, place: Floats, asked: NDArray[np.intp]
+) -> tuple[Floats, Floats, Floats]:
+    """Return log probability, P(Y < y) and P(Y <= y) of outcomes (n, S) at steps (S,)."""
     safe = np.nan_to_num(outcome)
     found = np.full((3, *outcome.shape), np.nan)
-    for law, block in zip(laws, blocks(trial.view.horizon), strict=True):
+    for law, block in zip(laws, blocks(horizon), strict=True):
         part = (asked >= block[0]) & (asked <= block[-1])
         y, mu = safe[:, part], place[:, part]
         found[0][:, part] = law.log_prob(y, mu)

@@ -1,6 +1,6 @@
 """Negative-binomial regression with a ridge: bounded iteratively reweighted least squares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg
@@ -158,3 +158,8 @@ class Robust:
         inside = (np.clip(rows, self.low, self.high) - self.centre) / self.scale
         found = self.coefficients[0] + inside @ self.coefficients[1:]
         return np.asarray(np.clip(found, self.least, self.most))
+
+    def raised(self, by: float) -> "Robust":
+        """Return the regression with `by` added to what it forecasts."""
+        moved = np.r_[self.coefficients[0] + by, self.coefficients[1:]]
+        return replace(self, coefficients=moved, least=self.least + by, most=self.most + by)

@@ -7,13 +7,14 @@ why one computation serves every origin of a back-test as well as the forecast i
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worlds.core.distributions import Floats
 from worlds.learn import clock as clocks
+from worlds.learn import profile as profiles
+from worlds.learn.profile import faded as _faded
 from worlds.learn.series import Counts
 
 WEEKS, DAYS = 12, 14
@@ -25,6 +26,8 @@ DAY_SHARE, NEIGHBOUR_SHARE = 0.5, 0.4
 HOURS = (1.0, 3.0, 8.0, 24.0, 72.0, 168.0)
 DAILY = (1.0, 2.0, 4.0, 7.0, 14.0, 28.0)
 """Half-lives of the levels, in hours, and in periods where a period is longer than an hour."""
+STEADY_HOURS, STEADY_DAYS = (3.0, 12.0, 72.0), (3.0, 9.0, 28.0)
+"""Half-lives of the levels by the profile."""
 FARTHEST = 3.0
 """The log ratio to the usual count is cut here: a burst is a burst."""
 SILENCE = 50.0
@@ -63,6 +66,10 @@ class View:
         Array (n + 1, 2): logs of the discounted size of the ratio.
     sums
         Array (2, n + 1): running sums of ratio and of counts.
+    profile
+        Array (n + horizon,): log factor of the time of day, without the level.
+    steady
+        Array (n + 1, 3): logs of levels that forget, by the profile.
     """
 
     history: Counts
@@ -77,6 +84,8 @@ class View:
     levels: Floats
     restless: Floats
     sums: Floats
+    profile: Floats
+    steady: Floats
 
     @classmethod
     def of(cls, history: Counts, horizon: int) -> "View":
@@ -101,9 +110,12 @@ class View:
         ratio = np.clip(np.log((y + SMALL) / (usual[:n] + SMALL)), -FARTHEST, FARTHEST)
         levels, restless = _levels(y, usual[:n], ratio, clock.per_day)
         sums = np.vstack([np.r_[0.0, np.cumsum(ratio)], np.r_[0.0, np.cumsum(y)]])
+        profile = profiles.profile(y, known, clock, horizon)
+        steady = _steady(y, usual[:n], profile[:n], clock.per_day)
         return cls(
-            history, clock, horizon, y, known, usual, mean, spread, ratio, levels, restless, sums
-        )
+            history, clock, horizon, y, known, usual, mean, spread, ratio, levels, restless, sums,
+            profile, steady,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.y)
@@ -116,6 +128,11 @@ class View:
     def log_usual(self, targets: Index) -> Floats:
         """Return the log of the usual count, a half added."""
         return np.log(self.usual[targets] + SMALL)
+
+    def rhythm(self, origins: Index, steps: Index) -> Floats:
+        """Return logs (m, 3), a half added, of levels that forget times the profile."""
+        told = self.steady[origins] + self.profile[origins + steps - 1][:, None]
+        return np.asarray(np.logaddexp(told, np.log(SMALL)))
 
     def calendar(self, targets: Index) -> Floats:
         """Return waves of the day, of the week, and of the day at weekends."""
@@ -208,11 +225,13 @@ class View:
         both = np.r_[self.ratio, ratio]
         levels, restless = _levels(y[first:], usual[first:n], both[first:], clock.per_day)
         sums = np.vstack([np.cumsum(ratio), np.cumsum(y[old:])]) + self.sums[:, -1:]
+        profile = profiles.profile(y, known, clock, horizon)
+        steady = _steady(y, usual[:n], profile[:n], clock.per_day)
         return View(
             history, clock, horizon, y, known, usual, mean, np.r_[self.spread, new[2]], both,
             np.vstack([self.levels, levels[old - first + 1 :]]),
             np.vstack([self.restless, restless[old - first + 1 :]]),
-            np.hstack([self.sums, sums]),
+            np.hstack([self.sums, sums]), profile, steady,
         )  # fmt: skip
 
 
@@ -321,11 +340,10 @@ def _levels(y: Floats, usual: Floats, ratio: Floats, per_day: int) -> tuple[Floa
     return np.column_stack(columns), np.log(np.column_stack(restless) + 0.03)
 
 
-def _faded(values: Floats, half_life: float) -> Floats:
-    """Return 0, v0, keep v0 + v1, ...: the discounted sum before every entry and after all."""
-    keep = 0.5 ** (1 / half_life)
-    sums = accumulate(values.tolist(), lambda total, value: keep * total + value, initial=0.0)
-    return np.fromiter(sums, float, len(values) + 1)
+def _steady(y: Floats, usual: Floats, profile: Floats, per_day: int) -> Floats:
+    hour = max(per_day / 24, 1.0)
+    lives = [hour * life for life in STEADY_HOURS] if per_day >= 24 else list(STEADY_DAYS)
+    return profiles.levels(np.minimum(y, 8 * (usual + SMALL)), profile, lives)
 
 
 def hours(history: Counts) -> float:

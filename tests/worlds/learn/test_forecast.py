@@ -1,5 +1,6 @@
 """Forecasts of counts: honest, coherent, and never lost for an answer."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from tests.worlds.learn import made
 from worlds.errors import QuestionError
 from worlds.learn.forecast import Forecaster
+from worlds.learn.placing import scored
 from worlds.learn.residuals import Law, blocks
 from worlds.learn.series import Counts
 from worlds.learn.stacking import stack
@@ -60,7 +62,8 @@ def test_taking_in_counts_is_what_looking_again_sees() -> None:
     y = drifting(np.random.default_rng(4), 500)
     view, later = View.of(hourly(y[:440]), 24), View.of(hourly(y), 24)
     grown = view.extended(y[440:])  # more than the horizon at once
-    for name in ("usual", "mean", "spread", "ratio", "levels", "restless", "sums", "y"):
+    names = ("usual", "mean", "spread", "ratio", "levels", "restless", "sums", "y")
+    for name in (*names, "profile", "steady"):
         np.testing.assert_allclose(getattr(grown, name), getattr(later, name), atol=1e-9)
 
 
@@ -71,6 +74,37 @@ def test_no_origin_sees_what_comes_after_it() -> None:
     origins, steps = np.repeat(np.arange(380, 401), 3), np.tile([1, 12, 24], 21)
     np.testing.assert_array_equal(one.departures(origins, steps), other.departures(origins, steps))
     np.testing.assert_array_equal(one.lags(origins, steps), other.lags(origins, steps))
+    np.testing.assert_array_equal(one.rhythm(origins, steps), other.rhythm(origins, steps))
+
+
+def test_a_level_that_wanders_is_not_taken_for_a_rhythm() -> None:
+    rng = np.random.default_rng(31)
+    hours = 24 * 28
+    level = np.exp(np.cumsum(0.03 * rng.standard_normal(hours + 24)))
+    true = np.log(rhythm(hours + 24))
+    y = rng.poisson(20 * np.exp(true[:hours]) * level[:hours]).astype(float)
+    view = View.of(hourly(y), 24)
+    weekday = slice(hours - 48 - 72, hours - 72)
+    gap = (view.profile - true)[weekday]
+    # 25 to 60 counts a slot and day over 18 weekdays: chance is worth .05, the level as much
+    assert np.std(gap) < 0.12
+    usual_gap = (np.log(view.usual + 0.5) - true)[weekday]
+    assert np.std(gap) < np.std(usual_gap)
+    # factors are those of the mean of a day; the level of 12 hours is known to .1
+    mean_of_day = 20 * level[hours] * np.exp(true[: 24 * 5]).mean()
+    assert abs(view.steady[hours, 1] - np.log(mean_of_day)) < 0.25
+
+
+def test_periods_longer_than_a_day_have_no_profile() -> None:
+    counts = Counts(hourly(np.zeros(1)).quantity, made.START, timedelta(days=7), np.arange(30.0))
+    assert not View.of(counts, 4).profile.any()
+
+
+def test_models_on_trial_are_not_scored_before_their_first_errors_were_seen() -> None:
+    begun = np.repeat([40, 60, 80], 5)
+    np.testing.assert_array_equal(scored(begun), np.arange(5, 15))
+    np.testing.assert_array_equal(scored(begun[:5]), np.arange(5))
+    assert len(scored(begun[:0])) == 0
 
 
 def test_a_burst_moves_what_is_usual_little() -> None:
@@ -201,3 +235,26 @@ def test_the_past_is_not_rewritten() -> None:
     again = Forecaster.fit(hourly(y), horizon=6, models=FAST).forecast().quantiles([0.1, 0.9])
     np.testing.assert_array_equal(first, again)
     assert made.START.tzinfo is UTC
+
+
+@pytest.mark.slowish
+def test_intervals_follow_errors_that_grow_between_two_fits() -> None:
+    rng = np.random.default_rng(32)
+    hours = 24 * 35
+    rate = 60 * rhythm(hours)
+    y = rng.poisson(rate).astype(float)
+    first = 24 * 21
+    y[first:] = rng.poisson(rate[first:] * rng.gamma(6, 1 / 6, hours - first))
+    found = Forecaster.fit(hourly(y[:first]), horizon=6, models=FAST)
+    kept, held = found.record, np.zeros((hours - first, 2))
+    for number, hour in enumerate(range(first, hours)):
+        for column, record in enumerate((found.record, kept)):
+            low, high = replace(found, record=record).forecast().quantiles([0.05, 0.95])[0]
+            held[number, column] = low <= y[hour] <= high
+        found = found.update(y[hour : hour + 1])
+    assert found.age == hours - first
+    assert found.record.since == hours - first
+    updated, frozen = held[24 * 7 :].mean(0)
+    # errors are three times what they were: laws and levels know nothing of it until the next fit
+    assert updated > frozen + 0.05
+    assert kept.since == 0

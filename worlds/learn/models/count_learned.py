@@ -16,10 +16,17 @@ WARM_WEEKS = 2
 
 
 def columns(view: View, origins: Index, steps: Index) -> tuple[Floats, Floats]:
-    """Return departures, calendar and what is usual; the log of what is usual to start from."""
+    """Return departures and calendar; the log of a level times the profile to start from."""
     targets = origins + steps - 1
-    start = view.log_usual(targets)
-    rows = [view.departures(origins, steps), view.calendar(targets), start[:, None]]
+    rhythm = view.rhythm(origins, steps)
+    start = rhythm[:, 1]
+    rows = [
+        view.departures(origins, steps),
+        view.calendar(targets),
+        (view.log_usual(targets) - start)[:, None],
+        rhythm[:, ::2] - start[:, None],
+        start[:, None],
+    ]
     return np.hstack(rows), start
 
 
@@ -32,8 +39,9 @@ class Learned:
     least: ClassVar[int] = 21
 
     def train(self, view: View, until: int) -> placing.Regressions:
-        """Regress the log ratio to the usual count."""
-        return placing.regress(view, until, columns, RIDGE, WARM_WEEKS * view.clock.per_week)
+        """Regress the log ratio to a level times the profile."""
+        ridge = placing.careful(view, until, RIDGE)
+        return placing.regress(view, until, columns, ridge, WARM_WEEKS * view.clock.per_week)
 
     def fit(self, history: Counts, *, horizon: int, rng: np.random.Generator) -> Result:  # noqa: ARG002
         """Fit by robust regression; as wide as its own past errors."""

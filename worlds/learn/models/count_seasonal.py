@@ -1,4 +1,4 @@
-"""Counts, seasonal: what is usual at a time, times levels that follow the latest counts."""
+"""Counts, seasonal: a profile of the day times levels that follow the latest counts."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -16,8 +16,16 @@ WARM_WEEKS = 2
 
 
 def columns(view: View, origins: Index, steps: Index) -> tuple[Floats, Floats]:
-    """Return the levels of the log ratio, and the log of what is usual."""
-    return view.levels[origins][:, : len(HOURS)], view.log_usual(origins + steps - 1)
+    """Return departures of levels and of what is usual from a level times the profile."""
+    rhythm = view.rhythm(origins, steps)
+    start = rhythm[:, 1]
+    rows = [
+        view.levels[origins][:, : len(HOURS)],
+        (view.log_usual(origins + steps - 1) - start)[:, None],
+        rhythm[:, ::2] - start[:, None],
+        start[:, None],
+    ]
+    return np.hstack(rows), start
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +37,9 @@ class Seasonal:
     least: ClassVar[int] = 10
 
     def train(self, view: View, until: int) -> placing.Regressions:
-        """Regress the log ratio to the usual count on its discounted means."""
-        return placing.regress(view, until, columns, RIDGE, WARM_WEEKS * view.clock.per_week)
+        """Regress the log ratio to level times profile on how other levels depart from it."""
+        ridge = placing.careful(view, until, RIDGE)
+        return placing.regress(view, until, columns, ridge, WARM_WEEKS * view.clock.per_week)
 
     def fit(self, history: Counts, *, horizon: int, rng: np.random.Generator) -> Result:  # noqa: ARG002
         """Fit by robust regression; as wide as its own past errors."""
