@@ -24,7 +24,8 @@ def diagnose(trace: Any, names: list[str] | None = None) -> dict[str, Any]:
     dict
         ``rhat``, ``ess``, ``divergences``: what the gate examines; ``loo``, ``loo_se`` and
         ``pareto_k`` (the largest); ``pit``: the shares of observations in ten equal parts of
-        their predictive distributions, a tenth each where the model is right.
+        their predictive distributions, a tenth each where the model is right, and
+        ``observations``, how many there were.
     """
     import arviz as az
 
@@ -43,13 +44,14 @@ def diagnose(trace: Any, names: list[str] | None = None) -> dict[str, Any]:
         found["pareto_k"] = float(np.max(loo.pareto_k))
     if {"posterior_predictive", "observed_data"} <= groups:
         found["pit"] = [round(float(x), 4) for x in _pit(trace)]
+        found["observations"] = int(_observed(trace).size)
     return found
 
 
 def _pit(trace: Any) -> Floats:
     """Return the shares of observations in ten parts, in expectation over randomisation."""
     name = next(iter(trace["observed_data"].data_vars))
-    y = np.asarray(trace["observed_data"][name], float).ravel()
+    y = _observed(trace)
     draws = np.asarray(trace["posterior_predictive"][name], float).reshape(-1, len(y))
     below, upto = (draws < y).mean(0), (draws <= y).mean(0)
     edges = np.linspace(0.0, 1.0, 11)
@@ -57,3 +59,8 @@ def _pit(trace: Any) -> Floats:
     reached = np.clip((edges[:, None] - below) / width, 0.0, 1.0)
     reached[0], reached[-1] = 0.0, 1.0
     return np.asarray(np.diff(reached.mean(1)))
+
+
+def _observed(trace: Any) -> Floats:
+    name = next(iter(trace["observed_data"].data_vars))
+    return np.asarray(trace["observed_data"][name], float).ravel()

@@ -24,6 +24,11 @@ WORSE = 3.0
 FAR = 4.0
 """Factor beyond the least and the most of four weeks at which a path is taken to be damaged."""
 MOST_GRADIENT, MOST_RHAT, LEAST_ESS = 0.05, 1.02, 200.0
+MOST_PARETO = 1.0
+"""Shape beyond which leaving one observation out has no finite mean: the posterior hangs on it
+(Vehtari, Simpson, Gelman, Yao & Gabry 2024, arXiv:1507.02646)."""
+TENTH_SLACK = 0.05
+"""What a tenth of the PIT may hold too much beyond four standard errors."""
 EDGES = (0.001, 0.05, 0.5, 0.95, 0.999)
 
 
@@ -99,7 +104,11 @@ def support(form: CountForm | SizeForm) -> list[Check]:
 
 
 def convergence(inference: Mapping[str, Any]) -> list[Check]:
-    """Check gradient, R-hat, effective sample size and divergences, where they are recorded."""
+    """Check what the record of an inference holds.
+
+    Gradient; R-hat, effective sample size, divergences; the largest Pareto shape of leave-one-out
+    cross-validation; and the PIT of the observations, of which no tenth may hold too many.
+    """
     checks = []
     if "gradient" in inference:
         value = float(inference["gradient"])
@@ -113,6 +122,14 @@ def convergence(inference: Mapping[str, Any]) -> list[Check]:
     if "divergences" in inference:
         value = int(inference["divergences"])
         checks.append(check("divergences", value == 0, value, 0))
+    if "pareto_k" in inference:
+        value = float(inference["pareto_k"])
+        passed = value <= MOST_PARETO  # nan fails
+        checks.append(check("Pareto shape (LOO)", passed, _rounded(value), MOST_PARETO))
+    if "pit" in inference and inference.get("observations", 0) >= LEAST_SCORED:
+        value = max(float(share) for share in inference["pit"])
+        bound = 0.1 + TENTH_SLACK + 4 * float(np.sqrt(0.09 / inference["observations"]))
+        checks.append(check("fullest tenth of the PIT", value <= bound, value, _rounded(bound)))
     return checks
 
 

@@ -89,3 +89,26 @@ def test_a_calibrated_model_fails_seldom() -> None:
         for _ in range(1000)
     )
     assert alarms <= 3  # two checks with slack beyond 1e-3 each: fewer than 2 expected
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        ({"pareto_k": 1.3}, "Pareto shape (LOO)"),
+        ({"pareto_k": float("nan")}, "Pareto shape (LOO)"),
+        ({"pit": [0.4, *[0.6 / 9] * 9], "observations": 400}, "fullest tenth of the PIT"),
+    ],
+)
+def test_a_sampled_posterior_that_cannot_be_trusted_is_declined(
+    record: dict[str, object], name: str
+) -> None:
+    checks = gate.examine(Fit(count_form(3.0, 6.0), record), scores(200), default=scores(200))
+    assert failed(checks) == [name]
+    assert gate.verdict(checks) is not None
+
+
+def test_a_sampled_posterior_with_flat_pit_passes() -> None:
+    # 30 observations: a tenth may hold .1 + .05 + 4 standard errors of .055
+    for shares, n in (([0.1] * 10, 400), ([0.3, *[0.7 / 9] * 9], 30), ([1.0, *[0.0] * 9], 5)):
+        record = {"pareto_k": 0.6, "pit": shares, "observations": n}
+        assert failed(tuple(gate.convergence(record))) == []
