@@ -128,7 +128,8 @@ def tracing_of(service: Service) -> Tracing | None:
     chosen = service.settings
     if not chosen.otel:
         return None
-    return Tracing(to_collector(chosen.otel), chosen.otel_share, service.place.role)
+    plain = frozenset({f"/v1/predictions/{service.domain.label}"})
+    return Tracing(to_collector(chosen.otel), chosen.otel_share, service.place.role, plain)
 
 
 def configured(app: Litestar, settings: Settings) -> uvicorn.Config:

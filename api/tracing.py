@@ -81,6 +81,8 @@ class Tracing:
         Share of the requests that are traced without being asked for.
     role
         Which part of the service this is.
+    plain
+        Paths without a parameter that are answered beside the framework, which knows the others.
     chance, clock
         Random numbers in [0, 1), and monotone seconds.
     """
@@ -90,6 +92,7 @@ class Tracing:
         exporter: "SpanExporter",
         share: float,
         role: str,
+        plain: frozenset[str] = frozenset(),
         chance: Chance = random.random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -105,6 +108,7 @@ class Tracing:
         )
         self._tracer = self._provider.get_tracer("possible-worlds")
         self._context = TraceContextTextMapPropagator()
+        self._plain = plain
         self._share, self._chance, self._clock = share, chance, clock
         self._second, self._left = 0, MOST
 
@@ -160,7 +164,8 @@ class Tracing:
         try:
             await app(scope, receive, note)
         finally:
-            if route := scope.get("path_template"):
+            path = scope["path"]
+            if route := scope.get("path_template") or (path if path in self._plain else None):
                 span.update_name(f"{method} {route}")
                 span.set_attribute("http.route", route)
             span.set_attribute("http.response.status_code", status)
