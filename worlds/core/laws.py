@@ -7,6 +7,7 @@ question over many worlds is still one array.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Protocol, Self
 
 import numpy as np
@@ -88,7 +89,7 @@ def by_blocks(function: Callable[[Floats], Floats], x: ArrayLike, width: int) ->
 
 def check_finite(name: str, *values: float) -> None:
     """Refuse parameters that are not finite numbers."""
-    if not all(np.isfinite(value) for value in values):
+    if not all(map(isfinite, values)):
         msg = f"the parameters of a {name} must be finite; got {values}"
         raise QuestionError(msg)
 

@@ -45,7 +45,8 @@ def whole_quantile(
         reached = cdf(np.stack([below, above])) >= levels
         low = np.where(reached[0], low, below)
         high = np.where(reached[1], above, np.maximum(high, above))
-    for _ in range(200):
+    known = around is not None and bool(reached[1].all())
+    for _ in range(0 if known else 200):
         short = cdf(high) < levels
         if not short.any():
             break

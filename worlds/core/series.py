@@ -21,6 +21,8 @@ from worlds.core.severity import TAIL, Severity
 _UNIT: Floats = np.arange(64) / 64
 _LINE: Floats = np.arange(192) / 192
 FEW: Floats = np.linspace(0.0, 1.0, 32)
+ROUNDING = 1e-17
+"""Amplitude below which a wave adds nothing."""
 LOOSE = 5e-5
 """Tolerances from here on are tried with the fewest terms first."""
 TERMS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -135,14 +137,14 @@ def invert_cos(
             if error <= tolerance:
                 current = replace(
                     current,
-                    error=error + float(table_errors(current.series, coefficients, current.upper)),
+                    error=error + table_error(current.series, coefficients, current.upper),
                 )
                 if current.error <= tolerance:
                     return current
         last = values
     return replace(
         current,
-        error=current.error + float(table_errors(current.series, coefficients, current.upper)),
+        error=current.error + table_error(current.series, coefficients, current.upper),
     )
 
 
@@ -162,11 +164,14 @@ def amplitudes(coefficients: Floats, upper: float) -> Floats:
     return np.asarray(coefficients[..., 1:] / (2 * np.sin(omega / 2)))
 
 
-def table_errors(series: Floats, coefficients: Floats, upper: float) -> Floats:
-    """Return how far interpolation in tables is from the series themselves, at 32 points."""
+def table_error(series: Floats, coefficients: Floats, upper: float) -> float:
+    """Return how far interpolation in a table is from the series itself, at 32 points."""
     points = np.floor((upper - 1) ** FEW) + 0.5
-    omega = np.arange(1.0, coefficients.shape[-1]) * (np.pi / upper)
-    waves = amplitudes(coefficients, upper) @ np.sin(omega[:, None] * points)
-    exact = coefficients[..., :1] / 2 * points + waves
-    place = points * ((series.shape[-1] - 1) / upper)
-    return np.asarray(np.abs(cubic(series, place) - exact).max(-1))
+    size = amplitudes(coefficients, upper)
+    heard = np.flatnonzero(np.abs(size) > ROUNDING)
+    last = int(heard[-1]) + 1 if len(heard) else 1
+    omega = np.arange(1.0, last + 1) * (np.pi / upper)
+    waves = size[:last] @ np.sin(omega[:, None] * points)
+    exact = coefficients[0] / 2 * points + waves
+    place = points * ((len(series) - 1) / upper)
+    return float(np.abs(cubic(series, place) - exact).max())

@@ -91,6 +91,9 @@ def product(x: Distribution, y: Distribution, tolerance: float = 1e-8) -> Distri
     """
     if isinstance(x, Lognormals) and isinstance(y, Lognormals):
         return _lognormals(x, y)
+    if isinstance(x, Normals | Lognormals) and isinstance(y, Normals | Lognormals):
+        wide, narrow = (x, y) if _spread(x) >= _spread(y) else (y, x)
+        return _over_nodes(wide, narrow, tolerance)
     first, second = atoms(x, MOST_NODES), atoms(y, MOST_NODES)
     if first is not None and second is not None:
         values = np.multiply.outer(first.values, second.values)
