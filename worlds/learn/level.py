@@ -10,6 +10,8 @@ from worlds.learn import negbin
 
 HALF_LIVES: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Half-lives of the level that are tried, in periods."""
+BLOCK = 64
+"""Periods that are summed at once."""
 PRIOR_PERIODS = 1.0
 """Periods worth of evidence that the overall mean is given."""
 
@@ -53,9 +55,21 @@ def follow(y: Floats, expected: Floats, half_life: float) -> Level:
 
 
 def _discounted(values: Floats, keep: float) -> Floats:
-    """Return 0, v_0, keep v_0 + v_1, ...: the discounted sum before every entry and after all."""
-    sums = accumulate(values.tolist(), lambda total, value: keep * total + value, initial=0.0)
-    return np.fromiter(sums, float, len(values) + 1)
+    """Return 0, v_0, keep v_0 + v_1, ...: the discounted sum before every entry and after all.
+
+    Block by block with one matrix; what a block hands on to the next is summed one by one.
+    """
+    count, rows = len(values), -(-len(values) // BLOCK)
+    padded = np.zeros(rows * BLOCK)
+    padded[:count] = values
+    steps = np.arange(BLOCK)
+    inside = padded.reshape(rows, BLOCK) @ np.triu(keep ** np.abs(steps - steps[:, None]))
+    handed = accumulate(
+        inside[:, -1].tolist(), lambda total, value: keep**BLOCK * total + value, initial=0.0
+    )
+    before = np.fromiter(handed, float, rows + 1)[:-1, None]
+    sums = inside + before * keep ** (steps + 1)
+    return np.concatenate([[0.0], sums.ravel()[:count]])
 
 
 def best(
@@ -72,6 +86,8 @@ def best(
     half_lives
         Those that are tried, ascending.
     """
+    if len(half_lives) == 1:
+        return follow(y, expected, half_lives[0])
     found: list[tuple[float, Level]] = []
     for half_life in half_lives:
         if half_life > max(len(y), 2):

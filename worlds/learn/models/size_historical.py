@@ -23,7 +23,7 @@ MOST = 20_000
 MEMORY = 500.0
 """Items after which one counts half for factors and size."""
 ROUNDS, SEARCHES = 8, 3
-"""Turns of level and factors; in the first ones how fast the level forgets is found as well."""
+"""Turns of level and factors; in the first ones the size and how fast the level forgets as well."""
 LEAST_SD = 0.05
 LEAST_WITHOUT = 0.02
 """Least share of things without a tag that is reckoned with."""
@@ -94,14 +94,15 @@ def _alternate(
     recency = 0.5 ** (np.arange(len(y))[::-1] / MEMORY)
     none = np.zeros(len(design.columns))
     effects = Effects(none, none, none, {})
-    tried = levels.HALF_LIVES
+    tried, size = levels.HALF_LIVES, 1.0
     for turn in range(ROUNDS):
         expected = np.exp(design.matrix @ effects.mean)
         level = levels.best(y, expected, recency, tried)
         if turn + 1 == SEARCHES:
             tried = (level.half_life,)
         mean = np.maximum(level.before[:-1] * expected, 1e-9)
-        size = negbin.likely_size(y, mean, recency)
+        if turn < SEARCHES:
+            size = negbin.likely_size(y, mean, recency)
         effects = _factors(y, mean, effects.mean, design, tags, recency, size)
     return effects, level, size
 
