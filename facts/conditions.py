@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facts.errors import QueryError
-from facts.layout import CORRECT
+from facts.layout import CORRECT, LOG
 from facts.logread import bound_time
 from facts.times import micros
 from facts.values.base import Cells
@@ -36,6 +36,13 @@ def in_order(table: pa.Table) -> pa.Table:
     """Return a table in the order recorded, which an anti-join usually keeps."""
     seq = table.column("seq").to_numpy()
     return table if np.all(seq[1:] > seq[:-1]) else table.sort_by("seq")
+
+
+def with_empty(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return a table with columns of the log that hold nothing, as far as it was read."""
+    for name in names:
+        table = table.append_column(name, pa.nulls(table.num_rows, LOG.field(name).type))
+    return table
 
 
 def columns(columns: Sequence[str] | None) -> list[str]:

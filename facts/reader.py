@@ -17,6 +17,7 @@ from facts.conditions import (
     FACTS,
     aware,
     in_order,
+    with_empty,
     with_zones,
     without,
 )
@@ -27,7 +28,7 @@ from facts.conditions import (
     where as where_of,
 )
 from facts.errors import QueryError
-from facts.layout import CORRECT, LOG, OP_NAMES
+from facts.layout import CORRECT, OP_NAMES
 from facts.logread import bound_time
 from facts.mark import NEVER, OPTIONAL
 from facts.pages import PageReader
@@ -106,13 +107,10 @@ class Reader(PageReader):
             bound,
         )
         table = in_order(table) if entity is None else without(table, self._hidden(known))
-        for name in empty:
-            nulls = pa.nulls(table.num_rows, LOG.field(name).type)
-            table = table.append_column(name, nulls)
         if entity is not None and "entity" in chosen:
             names = pa.repeat(pa.scalar(entity), table.num_rows)
             table = table.append_column("entity", names)
-        return with_zones(table.select(chosen))
+        return with_zones(with_empty(table, empty).select(chosen))
 
     def at(
         self,

@@ -98,20 +98,24 @@ class Store:
                 raise StoreBusy(msg)
             _open_here.add(place)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            left = left_over(place)
-            con = connect(place)
-            try:
-                prepare(con, place)
-                store = cls(place, con, clock, limit, group)
-            except duckdb.Error as error:
-                con.close()
-                raise of_database(error) from error
-            except BaseException:
-                con.close()
-                raise
+            return cls._opened(place, clock, limit, group)
         except BaseException:
             _open_here.discard(place)
+            raise
+
+    @classmethod
+    def _opened(cls, place: Path, clock: Callable[[], datetime], limit: int, group: int) -> Self:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        left = left_over(place)
+        con = connect(place)
+        try:
+            prepare(con, place)
+            store = cls(place, con, clock, limit, group)
+        except duckdb.Error as error:
+            con.close()
+            raise of_database(error) from error
+        except BaseException:
+            con.close()
             raise
         if left:
             tx, when = store._recorder.tx or 0, store._recorder.recorded_us
