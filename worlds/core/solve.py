@@ -17,13 +17,14 @@ from worlds.core.conditions import Raw, Told, tell, tell_one
 from worlds.core.distributions import Distribution, Floats, Mixture
 from worlds.core.evaluators.algebra import leaves, linear, parts_of
 from worlds.core.evaluators.effort import Effort
+from worlds.core.evaluators.following import followed, used
 from worlds.core.evaluators.grid import total
 from worlds.core.evaluators.inside import error_of, inside
 from worlds.core.evaluators.many import by_drawing_choices
 from worlds.core.evaluators.scene import Scene
 from worlds.core.evaluators.worlds import Listed, count, listed, per_world
 from worlds.core.formula.checks import Checked, check
-from worlds.core.formula.tree import Add, Call, Compare, Mul, Name, Node, Number
+from worlds.core.formula.tree import Add, Compare, Mul, Name, Node, Number
 from worlds.core.formula.values import value
 from worlds.core.laws import Atoms, mixed
 from worlds.core.model import Content, Model, single
@@ -137,9 +138,9 @@ class _Solver:
         return self.told.model
 
     def run(self) -> _Found:
-        tree = _followed(self.checked.tree, self.model)
-        wanted = None if self.condition is None else _followed(self.condition, self.model)
-        names = _used([tree, *([] if wanted is None else [wanted])], self.model)
+        tree = followed(self.checked.tree, self.model)
+        wanted = None if self.condition is None else followed(self.condition, self.model)
+        names = used([tree, *([] if wanted is None else [wanted])], self.model)
         self.tables = {name: self.model.quantities[name].table for name in names}
         choices = self._choices(names)
         worlds = count(choices)
@@ -318,7 +319,7 @@ class _Solver:
 
     def part(self, tree: Node) -> Distribution | None:
         """Return the law of one group of terms over its own worlds."""
-        names = _used([tree], self.model)
+        names = used([tree], self.model)
         self.tables = {name: self.model.quantities[name].table for name in names}
         choices = self._choices(names)
         if count(choices) > MANY:
@@ -363,38 +364,6 @@ def _crossed(tree: Node, wanted: Node) -> Comparison | None:
     if isinstance(wanted, Compare) and wanted.left == tree and isinstance(wanted.right, Number):
         return Comparison(wanted.sign, wanted.right.value)
     return None
-
-
-def _used(nodes: Sequence[Node], model: Model) -> list[str]:
-    """Return the quantities of formulas, after what cancels is gone."""
-    found = {
-        name
-        for node in nodes
-        for leaf in leaves(node)
-        for name in parts_of(leaf)
-        if name in model.quantities
-    }
-    return sorted(found)
-
-
-def _followed(node: Node, model: Model) -> Node:
-    """Return the formula with every amount multiplied by its drivers."""
-    match node:
-        case Name(name=name) if name in model.quantities:
-            unknown = model.quantities[name]
-            if unknown.kind != "amount" or not unknown.drivers:
-                return node
-            return Mul(((1, node), *((1, Name(driver)) for driver in unknown.drivers)))
-        case Add(terms=pairs):
-            return Add(tuple((sign, _followed(part, model)) for sign, part in pairs))
-        case Mul(factors=pairs):
-            return Mul(tuple((power, _followed(part, model)) for power, part in pairs))
-        case Compare(sign=sign, left=left, right=right):
-            return Compare(sign, _followed(left, model), _followed(right, model))
-        case Call(function=function, args=args):
-            return Call(function, tuple(_followed(arg, model) for arg in args))
-        case _:
-            return node
 
 
 def _marginal(content: Content) -> Distribution:
