@@ -30,3 +30,15 @@ def test_levels_are_positive_and_finite(y: np.ndarray) -> None:
     found = levels.best(y, np.ones(len(y)), np.ones(len(y)))
     assert np.isfinite(found.before).all()
     assert (found.before > 0).all()
+
+
+@pytest.mark.parametrize("n", [1, 5, 64, 65, 300])
+def test_block_by_block_is_period_by_period(rng: np.random.Generator, n: int) -> None:
+    y, expected = rng.poisson(5.0, n).astype(float), np.ones(n)
+    found = levels.follow(y, expected, 7.0)
+    keep = 0.5 ** (1 / 7.0)
+    total = base = 0.0
+    prior = (y.sum() + 0.5) / n
+    for t in range(n):
+        assert found.before[t] == pytest.approx((total + prior) / (base + 1.0))
+        total, base = keep * total + y[t], keep * base + 1.0
