@@ -56,16 +56,20 @@ def whole_ends(
     """
     if min(plain) >= _SINGLE:
         return plain
-    ends = np.array(plain)
-    small = ends < _SINGLE
-    places = ends[small].astype(np.intp)
-    around = np.array([values[places], np.where(places > 0, values[places - 1], 0.0)], float)
+    small = [i for i, end in enumerate(plain) if end < _SINGLE]
+    places = [int(plain[i]) for i in small]
+    around = [float(values[k]) for k in places]
+    around += [float(values[k - 1]) if k else 0.0 for k in places]
     if recalibration is not None:
-        around = recalibration.apply(around)
-    middle, upper = around.mean(0), levels[small] > 0.5
-    ends[small] += np.where(upper, -(levels[small] < middle).astype(float), levels[small] > middle)
-    ends[0] = plain[0]
-    ends[1::2] = np.minimum(ends[1::2], ends[0])
-    ends[2::2] = np.maximum(ends[2::2], ends[0])
-    found: list[float] = ends.tolist()
-    return found
+        around = recalibration.apply(around).tolist()
+    ends = list(plain)
+    for i, upto, below in zip(small, around[: len(small)], around[len(small) :], strict=True):
+        level, middle = float(levels[i]), (upto + below) / 2
+        if level > 0.5:
+            ends[i] -= level < middle
+        else:
+            ends[i] += level > middle
+    middle = ends[0] = plain[0]
+    ends[1::2] = [min(end, middle) for end in ends[1::2]]
+    ends[2::2] = [max(end, middle) for end in ends[2::2]]
+    return ends
