@@ -45,6 +45,8 @@ SHRINK = 0.9
 NOTHING = 1e-18
 """Probability of a number of things that is left out at the end of a table."""
 _UNIT: Floats = np.concatenate([np.arange(96) / 96, np.arange(97, 128) / 128])
+STRAY = 1e-4
+"""Error of a sum on a shared range from which on it is computed by itself."""
 ALIKE = 4.0
 """Sums whose reaches differ by no more than this factor share one range."""
 
@@ -54,7 +56,7 @@ def compounds(
 ) -> list[Distribution]:
     """Return the distribution of the sum of every one of several counts of items.
 
-    The same as `compound` of each, within `tolerance`.
+    The same as `compound` of each; what is less exact together than `tolerance` goes by itself.
 
     Raises
     ------
@@ -70,9 +72,21 @@ def compounds(
                 laws = _together([counts[place] for place in chosen], severity, tolerance)
                 found |= dict(zip(chosen, laws, strict=True))
     return [
-        found[place] if place in found else compound(count, severity, tolerance)
-        for place, count in enumerate(counts)
+        _checked(found.get(place), counts[place], severity, tolerance)
+        for place in range(len(counts))
     ]
+
+
+def _checked(
+    law: Distribution | None, count: Count, severity: Severity, tolerance: float
+) -> Distribution:
+    """Return the law of a sum; where tails reach too far for a shared range, one by itself."""
+    if law is None:
+        return compound(count, severity, tolerance)
+    if getattr(law, "error", 0.0) <= max(tolerance, STRAY):
+        return law
+    alone = compound(count, severity, max(tolerance, STRAY))
+    return alone if getattr(alone, "error", 0.0) < getattr(law, "error", 0.0) else law
 
 
 def _few(count: Count) -> bool:

@@ -107,3 +107,16 @@ def test_powers_of_transforms() -> None:
     found = powers(inner, weights, 400)
     for n in (0, 1, 2, 7, 60, 399):
         assert np.allclose(found[n], weights @ inner**n, atol=1e-14)
+
+
+def test_tails_that_reach_far_are_as_exact_as_one_by_one() -> None:
+    means = np.exp(np.linspace(2.0, 15.5, 40))
+    weights = np.exp(-0.5 * ((np.log(means) - 8.0) / 1.6) ** 2) + 2e-4
+    items = Severity(np.ones(1), (CountMixture.of(means, 2.0, weights / weights.sum()),))
+    counts: list[Count] = [CountMixture.of(mean, 2.0) for mean in (1.6, 1.9, 2.4)]
+    x = np.geomspace(1, 1e8, 60).round()
+    for count, law in zip(counts, compounds(counts, items), strict=True):
+        alone = compound(count, items)
+        assert float(getattr(law, "error", 0.0)) <= 3 * float(getattr(alone, "error", 0.0)) + 1e-4
+        gap = float(getattr(law, "error", 0.0)) + float(getattr(alone, "error", 0.0))
+        assert np.abs(law.cdf(x) - alone.cdf(x)).max() <= gap
