@@ -258,7 +258,8 @@ class PathForecast:
         told: dict[str, tuple[float, CountMixture]] = {}
         for (name, path), mine in zip(self.paths.items(), np.split(found, ends), strict=True):
             mass = float(mine.sum())
-            law = CountMixture.of(path.means[step], path.sizes[step], mine / max(mass, 1e-300))
+            own = mine / mass if mass > 0 else path.weights[step]  # a model that has no say here
+            law = CountMixture.of(path.means[step], path.sizes[step], own)
             told[name] = (mass, law)
         return told
 

@@ -54,6 +54,15 @@ def test_the_table_is_the_mixture(scale: float) -> None:
     assert forecast.mean()[0] == pytest.approx(exact.mean(), rel=0.01)
 
 
+def test_a_model_without_a_say_at_a_step_keeps_its_law() -> None:
+    forecast = pool(1.0, narrower())
+    told = replace(forecast, weights=np.tile([0.0, 1.0], (6, 1))).worlds(2)
+    assert told["a"][0] == 0
+    assert told["b"][0] == pytest.approx(1)
+    own = CountMixture.of(np.array([2.0, 3.0]), 8.0, [0.5, 0.5])
+    assert told["a"][1].mean() == pytest.approx(own.mean())
+
+
 def smooth(scale: float, maps: Recalibration) -> PathForecast:
     """Models whose components are narrow against the whole, as those that are learned."""
     paths = {
