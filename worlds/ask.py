@@ -24,7 +24,7 @@ from worlds.errors import (
 )
 from worlds.groups import split
 from worlds.in_force import LEVELS, InForce
-from worlds.notes import aged, joint, unseen
+from worlds.notes import aged, joint, unseen, untaught
 from worlds.periods import periods
 from worlds.splitting import Splitting
 from worlds.watch.containment import check_content, fault_of
@@ -191,6 +191,7 @@ class Answerer(InForce):
                 *aged(self.release, self.domain),
                 *mine.notes.values(),
                 *unseen(self.models, where),
+                *untaught(mine.models, self.release, question.formula.names()),
                 *joint(over),
             ),
             groups=groups,

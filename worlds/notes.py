@@ -1,10 +1,10 @@
 """What every answer says besides its numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from worlds.domain import Domain
-from worlds.loading import Loaded
+from worlds.loading import DEFAULT, Loaded
 from worlds.publish import Release
 
 
@@ -36,6 +36,24 @@ def unseen(models: Mapping[str, Mapping[str, Loaded]], where: Mapping[str, str])
         for category, label in where.items()
         if label not in known.get(category, set())
     ]
+
+
+def untaught(
+    models: Mapping[str, Mapping[str, Loaded]], release: Release | None, names: Collection[str]
+) -> list[str]:
+    """Say of which quantities nothing could be learned, and why."""
+    if release is None:
+        return []
+    found = []
+    for quantity in names:
+        if set(models.get(quantity, {})) == {DEFAULT}:
+            declined = release.declined.get(quantity, {})
+            why = "; ".join(f"{model}: {reason}" for model, reason in declined.items())
+            found.append(
+                f"of {quantity} nothing was learned, its default belief answers"
+                + (f" ({why})" if why else "")
+            )
+    return found
 
 
 def joint(over: int) -> list[str]:

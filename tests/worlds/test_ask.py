@@ -1,6 +1,7 @@
 """From a release to answers: complete, degraded where it must be, and always saying how."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,25 @@ from worlds.publish import SnapshotStore
 def answerer(tmp_path: Path) -> Answerer:
     release = publish(tmp_path)
     return Answerer.load(DOMAIN, SnapshotStore(tmp_path), release)
+
+
+def test_a_quantity_of_which_nothing_was_learned_is_said(tmp_path: Path) -> None:
+    release = publish(tmp_path)
+    store = SnapshotStore(tmp_path)
+    form = store.get(release.models["likes_per_post"]["learned"])
+    alone = replace(
+        release,
+        models={**release.models, "likes_per_post": {"default": store.put(form)}},
+        weights={**release.weights, "likes_per_post": {"default": 1.0}},
+        declined={"likes_per_post": {"learned": "0 items with a known label; needs 20"}},
+    )
+    answerer = Answerer.load(DOMAIN, store, alone)
+    said = (
+        "of likes_per_post nothing was learned, its default belief answers"
+        " (learned: 0 items with a known label; needs 20)"
+    )
+    assert said in answerer.ask("likes_next_day").notes
+    assert said not in answerer.ask("posts_next_day").notes
 
 
 def test_an_answer_lists_every_world_and_what_it_depends_on(answerer: Answerer) -> None:

@@ -317,8 +317,22 @@ class Explanation:
             blocks.append(_worlds_text(self.worlds, self.threshold, self.prob or 0.0))
         if self.effects:
             blocks.append(effects_text(self.effects, self.unit))
+            blocks += _flips_text(self.effects)
         blocks += [self.note] if self.note else []
         return "\n\n".join(blocks)
+
+
+def _flips_text(effects: Sequence[ChoiceEffect]) -> list[str]:
+    """Say which choice, once known, would change what is done; nothing if nobody said when."""
+    asked = [effect for effect in effects if effect.flips is not None]
+    if not asked:
+        return []
+    lines = [
+        f"To know {effect.choice} would change what is done with probability {effect.flips:.0%}."
+        for effect in asked
+        if effect.flips
+    ]
+    return ["\n".join(lines or ["To know any one of these would not change what is done."])]
 
 
 def explain(

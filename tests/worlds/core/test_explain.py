@@ -234,6 +234,11 @@ def test_the_most_moving_choice_comes_first() -> None:
     assert found.moves_most == "likes_per_post"
     assert found.effects[0].mean_moves > found.effects[1].mean_moves
     assert found.effects[0].flips == pytest.approx(0.55)
+    told = "To know likes_per_post would change what is done with probability 55%."
+    assert told in found.text()
+    assert "To know" not in explain(ask(), 200).text()
+    nothing = "To know any one of these would not change what is done."
+    assert nothing in explain(ask(), 200, acts_at=0.999).text()
 
 
 def test_one_world_leaves_nothing_to_split() -> None:
