@@ -44,6 +44,7 @@ def params(role: str, *, sampled: bool = True) -> list[object]:
 
 
 every_count = pytest.mark.parametrize("model", params("count"))
+every_fast_count = pytest.mark.parametrize("model", params("count", sampled=False))
 every_size = pytest.mark.parametrize("model", params("size"))
 every_fast_size = pytest.mark.parametrize("model", params("size", sampled=False))
 any_history = settings(
@@ -91,7 +92,7 @@ def test_every_model_has_a_name_of_its_own_in_its_role() -> None:
         assert "default" in names
 
 
-@every_count
+@every_fast_count
 @any_history
 @given(
     y=st.one_of(

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--until", type=_moment, help="end of the last period (default: from the facts)")
     add("--seed", type=int, default=7, help="seed of all draws")
     add("--facts", type=Path, help="an export of the facts to read instead of the store")
-    add("--route", choices=sorted(ROUTES), default="fast", help="inference of the learned sizes")
+    add("--route", choices=sorted(ROUTES), default="fast", help="inference of the learned models")
     add("--deadline", type=_positive, help="seconds that one model may take")
     add("--segment", action="append", default=[], metavar="CATEGORY=LABEL", help="learn it alone")
     add("--by", action="append", default=[], metavar="CATEGORY", help="learn each of its labels")

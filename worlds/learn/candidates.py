@@ -39,7 +39,7 @@ class Settings:
     deadline
         Seconds that one model of one quantity may take, back-test included.
     route
-        ``fast``, or ``pymc`` for the reference inference of the learned sizes.
+        ``fast``, or ``pymc`` for the reference inference of the learned counts and sizes.
     """
 
     seed: int = 0
@@ -110,8 +110,10 @@ class Field:
         return scores if isinstance(scores, Declined) else (fit, scores)
 
     def _routed(self, model: Model) -> Model:
-        routes = ROUTES[self.settings.route] if self.quantity.role == "size" else {}
-        return registry.find("size", routes[model.name]) if model.name in routes else model
+        routes = ROUTES[self.settings.route]
+        shipped = registry.built_in().get((model.role, model.name)) == model
+        routed = shipped and model.name in routes  # a domain's own model may have the name too
+        return registry.find(model.role, routes[model.name]) if routed else model
 
     def _fit(self, model: Model) -> Fit | Declined:
         rng = stream(self.settings.seed, self.quantity.name, model.name)
