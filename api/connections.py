@@ -8,6 +8,7 @@ have, the oldest such one that never sent a request makes room.
 """
 
 import ipaddress
+import re
 import resource
 from asyncio import Protocol
 from collections.abc import Iterable
@@ -25,6 +26,8 @@ RESERVED_FILES = 256
 MOST_FILES = 65_536
 LEAST_CONNECTIONS = 16
 
+WISH = re.compile(rb"pgrade", re.IGNORECASE)
+UPGRADE = re.compile(rb"(\r\n)upgrade:", re.IGNORECASE)
 MOST_HEAD = 65_536
 """Bytes of a request before its body."""
 MOST_HEADERS = 500
@@ -228,6 +231,19 @@ def most_connections(wanted: int) -> int:
     return min(wanted, most) if wanted else most
 
 
+def staying(one: Any, data: bytes) -> bytes:
+    """Return a head without the wish for another protocol.
+
+    There is none here, so the wish means nothing (RFC 9110, section 7.8); but httptools takes what
+    follows such a head for the other protocol, and the body would be lost.
+    """
+    cycle = one.cycle
+    if cycle is not None and cycle.scope is one.scope and cycle.more_body:
+        return data
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return UPGRADE.sub(rb"\1x-asked:", head) + end + rest
+
+
 def watched(patience: float, wanted: int, each: int = 0) -> type[Protocol]:
     """Return uvicorn's protocol with a watch.
 
@@ -259,7 +275,7 @@ def watched(patience: float, wanted: int, each: int = 0) -> type[Protocol]:
 
         def data_received(self, data: bytes) -> None:
             """Take in what came; the parser itself takes heads of any length."""
-            super().data_received(data)
+            super().data_received(staying(self, data) if WISH.search(data) else data)
             cycle = self.cycle
             begun = cycle is not None and cycle.scope is self.scope
             if begun and not cycle.more_body:

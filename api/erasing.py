@@ -46,7 +46,7 @@ class Erasing:
                 raise BusyError("another erasure is under way", retry_after=5)
             self._running = None
         if self._running is None:
-            task = asyncio.create_task(self._desk.erase(entity, reason))
+            task = asyncio.create_task(self._desk.erase(entity, reason.strip()))
             self._running = (entity, task)
         task = self._running[1]
         done, _ = await asyncio.wait([task], timeout=WAIT)

@@ -6,7 +6,8 @@ import msgspec
 
 from api.errors import RequestError
 
-Level = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Level = Annotated[float, msgspec.Meta(ge=1e-6, le=0.999998)]
+"""Finer ones cannot be told: cumulative probabilities are kept to 7 digits."""
 Threshold = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 Levels = Annotated[list[Level], msgspec.Meta(min_length=1, max_length=20)]
 Thresholds = Annotated[list[Threshold], msgspec.Meta(max_length=50)]

@@ -252,7 +252,8 @@ class InForce:
     @cached_property
     def _stated(self) -> frozenset[str]:
         """What a draft may say."""
-        return frozenset(entry.name for entry in self.domain.draft)
+        named = self.domain.spec.categories  # the label of a category may be stated outright
+        return frozenset([*(entry.name for entry in self.domain.draft), *named])
 
     @cached_property
     def _recalibration(self) -> Recalibration | None:

@@ -11,7 +11,7 @@ from worlds.core.features import Features
 from worlds.core.forms import CountForm, SizeForm
 from worlds.core.forms.default import default_count, default_size
 from worlds.domain import Domain
-from worlds.errors import SnapshotError
+from worlds.errors import SnapshotError, WorldsError
 from worlds.publish import Release, SnapshotStore
 from worlds.segments import SegmentModels
 from worlds.watch.containment import check, check_content, guarded
@@ -133,7 +133,7 @@ def _recalibrated(
             {name: model.weight for name, model in loaded.items()},
             evidence,
         )
-    except SnapshotError as error:
+    except (WorldsError, ValueError) as error:  # of numbers that were published
         trouble.append(f"{quantity}: not recalibrated: {error}")
         found = None
     if found is None:

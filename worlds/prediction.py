@@ -16,6 +16,8 @@ from worlds.watch.containment import check
 from worlds.watch.sketch import sound
 
 LARGEST_MEAN = float("inf")
+RESIDUE = 2e-7
+"""Probabilities of exceeding up to here are what 32 bits leave, not what the models say."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -102,7 +104,10 @@ def predicted(
         mean,
         tuple(map(Interval, levels, values[1::2], values[2::2])),
         tuple(
-            [Exceedance(x, min(max(p, 0.0), 1.0)) for x, p in zip(thresholds, above, strict=True)]
+            [
+                Exceedance(x, min(p, 1.0) if p > RESIDUE else 0.0)
+                for x, p in zip(thresholds, above, strict=True)
+            ]
         ),
         said.method if recalibration is None else f"{said.method}, recalibrated",
         said.error,

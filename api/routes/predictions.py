@@ -14,6 +14,7 @@ from api.asking import parse_time
 from api.drafts import Draft, DraftChecker, shown
 from api.errors import RequestError
 from api.lane import Lane
+from api.prediction_log import Noted
 from api.routes.hot import hot_post
 from api.routing import Routed
 from api.schemas import PredictionRequest, decode
@@ -50,10 +51,11 @@ def lane(service: Service) -> Lane:
 
     async def predict(body: bytes) -> bytes:
         wanted = decode(_decoder, body)
-        served = serving.current
-        count_drafts(1 if wanted.drafts is None else len(wanted.drafts), served.path != "models")
+        degraded = serving.current.path != "models"
         if wanted.draft is not None and wanted.drafts is None:
-            return single(wanted, wanted.draft)
+            reply = single(wanted, wanted.draft)
+            count_drafts(1, degraded)
+            return reply
         drafts = wanted.drafts
         if drafts is None or wanted.draft is not None:
             raise RequestError(
@@ -64,8 +66,11 @@ def lane(service: Service) -> Lane:
             wrong = f"{len(drafts)} drafts; at most {limit} in one request"
             raise RequestError("too many drafts", [("drafts", wrong)])
         if len(drafts) < THREAD_FROM:
-            return many(wanted, drafts)
-        return await service.desk.run(lambda: many(wanted, drafts))
+            reply = many(wanted, drafts)
+        else:
+            reply = await service.desk.run(lambda: many(wanted, drafts))
+        count_drafts(len(drafts), degraded)
+        return reply
 
     path = f"/v1/predictions/{service.domain.label}"
     most = service.settings.body_limit
@@ -87,7 +92,7 @@ def computing(service: Service) -> tuple[Single, Many]:
 
     def one(
         served: Served, wanted: PredictionRequest, draft: Draft, place: str
-    ) -> tuple[bytes, Routed | None]:
+    ) -> tuple[bytes, Routed | None, Noted]:
         begin = perf_counter()
         draft = checker.check(draft, place)
         entity = draft.get(ENTITY)
@@ -106,17 +111,18 @@ def computing(service: Service) -> tuple[Single, Many]:
             worlds=wanted.worlds,
         )
         name = f"{boot}-{next(numbers):x}"
-        note((name, entity, served, routed, said, at, perf_counter() - begin))
-        return b'{"id":"%s",%s' % (name.encode(), _encode(prediction)[1:]), routed
+        noted = (name, entity, served, routed, said, at, perf_counter() - begin)
+        return b'{"id":"%s",%s' % (name.encode(), _encode(prediction)[1:]), routed, noted
 
     def single(wanted: PredictionRequest, draft: Draft) -> bytes:
         served = serving.current
         try:
-            found, routed = one(served, wanted, draft, "draft")
+            found, routed, noted = one(served, wanted, draft, "draft")
         except ModelFaultError as fault:  # it is left out from now on: ask the others
             if not serving.trip(fault):
                 raise
             return single(wanted, draft)
+        note(noted)
         return b"%s,%s" % (found[:-1], served.tail if routed is None else routed.tail)
 
     def many(wanted: PredictionRequest, drafts: list[dict[str, Any]]) -> bytes:
@@ -129,8 +135,10 @@ def computing(service: Service) -> tuple[Single, Many]:
             return many(wanted, drafts)
         parts = [
             part if routed is None else b"%s,%s}" % (part[:-1], routed.head)
-            for part, routed in made
+            for part, routed, _ in made
         ]
+        for _, _, noted in made:
+            note(noted)
         return b'{"predictions":[%s],%s' % (b",".join(parts), served.tail)
 
     return single, many

@@ -192,6 +192,21 @@ def test_a_request_hidden_behind_another_is_not_answered(address: str) -> None:
         assert b'{"status":"live"}' not in found or found.count(b"HTTP/1.1 ") < 2, (head, found)
 
 
+@pytest.mark.parametrize("wish", ["h2c", "websocket"])
+def test_the_wish_for_another_protocol_means_nothing(address: str, wish: str) -> None:
+    body = b'{"draft": {"breed": "pug"}, "note": "\r\nupgrade: kept"}'
+    head = (
+        "POST /v1/predictions/likes HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json"
+        f"\r\nConnection: Upgrade, close\r\nUpgrade: {wish}\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    for told in (talk(address, head.encode() + body), talk(address, head.encode() + body)):
+        assert told.startswith((b"HTTP/1.1 200", b"HTTP/1.1 400"))
+        assert b"truncated" not in told
+    good = b'{"draft": {"breed": "pug"}}'
+    sent = head.replace(f"length: {len(body)}", f"length: {len(good)}").encode() + good
+    assert talk(address, sent).startswith(b"HTTP/1.1 200")
+
+
 def test_a_huge_body_is_cut_off(address: str) -> None:
     piece = b"x" * 65536
     with connect(address) as peer:

@@ -193,6 +193,19 @@ def test_both_ways_are_counted_once(both: Both) -> None:
     assert counted() == (good + 1, bad + 1)
 
 
+def test_what_is_refused_is_neither_logged_nor_counted(both: Both) -> None:
+    def told() -> tuple[int, float]:
+        held = both.service.log
+        return held._named.seen + held._unnamed.seen, both.service.metrics.event("predictions")
+
+    before = told()
+    bad = {"drafts": [{"entity": "post:1", "text_length": 80}, {"text_length": "x"}]}
+    assert both.ask(both.served, json.dumps(bad).encode(), JSON)[0] == 400
+    assert told() == before
+    both.ask(both.served, json.dumps({"drafts": [DRAFT, {}]}).encode(), JSON)
+    assert told() == (before[0] + 2, before[1] + 2)
+
+
 def test_keys_are_asked_for_and_charged_once(tmp_path: Path) -> None:
     publish(tmp_path / "var")
     path = tmp_path / "keys.json"

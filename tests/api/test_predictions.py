@@ -136,3 +136,24 @@ def test_extreme_but_valid_drafts_are_answered(client: Client) -> None:
         found = predict(client, draft=draft)
         assert json.dumps(found)
         assert all(interval["high"] >= interval["low"] >= 0 for interval in found["intervals"])
+
+
+def test_levels_finer_than_can_be_told_are_refused_and_far_thresholds_are_never_exceeded(
+    client: Client,
+) -> None:
+    for level in (0.99999999, 1e-12):
+        reply = client.post("/v1/predictions/likes", json={"draft": {}, "levels": [level]})
+        assert reply.status_code == 400
+        assert "levels" in reply.text
+    asked = {"draft": {"breed": "pug"}, "levels": [0.999998, 1e-6], "thresholds": [50, 1e12]}
+    found = client.post("/v1/predictions/likes", json=asked).json()
+    assert found["intervals"][0]["high"] < 1e6
+    assert found["intervals"][1]["low"] <= found["median"] <= found["intervals"][1]["high"]
+    assert found["exceedance"][0]["prob"] > 0
+    assert found["exceedance"][1]["prob"] == 0
+
+
+def test_a_category_that_is_named_outright_is_not_ignored(client: Client) -> None:
+    draft = {"hour": "03", "colour": "red"}
+    found = client.post("/v1/predictions/likes", json={"draft": draft}).json()
+    assert found["ignored"] == ["colour"]

@@ -219,6 +219,8 @@ def _joined(older: _Older, latest: _Things) -> _Things:
 
 
 MOST_PERIODS = 50_000
+STRAY_SHARE = 100
+"""One thing in so many may stand far before all others (see `strays`)."""
 """Periods that are looked at: one event dated in antiquity must not make a million empty ones."""
 
 
@@ -332,7 +334,7 @@ def _counts(domain: Domain, begin: Times, items: Items, until: datetime) -> Coun
     quantity, step = domain.quantity("count"), domain.step
     if len(begin) == 0:
         return Counts(quantity, until, step, np.zeros(0))
-    first = aware(begin[0])
+    first = aware(begin[strays(begin)])
     start = floor(first, step)
     start = start if start == first else start + step
     n = min(max((until - start) // step, 0), MOST_PERIODS)
@@ -340,6 +342,27 @@ def _counts(domain: Domain, begin: Times, items: Items, until: datetime) -> Coun
     y = np.bincount(_period(begin, start, step, n), minlength=n + 1)[:n].astype(float)
     shares = {name: _share(name, items, start, step, n) for name in domain.shares}
     return Counts(quantity, start, step, y, shares)
+
+
+def strays(begin: Times) -> int:
+    """Return how many things stand so far before all others that nothing is counted from there on.
+
+    A thing whose time nobody set says 1970: what follows would be half a century in which nothing
+    happened. Fewer than one in a hundred, before a gap that is longer than everything after it,
+    do not say when counting began.
+
+    Parameters
+    ----------
+    begin
+        Array (n,), rising.
+    """
+    most = len(begin) // STRAY_SHARE
+    if most == 0:
+        return 0
+    gaps = begin[1 : most + 1] - begin[:most]
+    after = begin[-1] - begin[1 : most + 1]
+    lonely = np.flatnonzero(gaps > after)
+    return int(lonely[-1]) + 1 if len(lonely) else 0
 
 
 def _period(begin: Times, start: datetime, step: timedelta, n: int) -> NDArray[np.intp]:

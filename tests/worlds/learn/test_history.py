@@ -228,3 +228,15 @@ def test_one_event_from_antiquity_makes_no_million_periods(store: Store) -> None
     found = history.read(DOMAIN, store.reader(), as_of=CLOCK + DAY)
     assert len(found.counts) == history.MOST_PERIODS
     assert found.counts.y.sum() == 2
+
+
+def test_a_thing_far_before_all_others_does_not_say_when_counting_began() -> None:
+    hours = np.datetime64("2026-05-04T00:00", "us") + np.arange(400) * np.timedelta64(1, "h")
+    unset = np.datetime64("1970-01-01T00:00", "us")
+    assert history.strays(hours) == 0
+    assert history.strays(np.concatenate([[unset], hours])) == 1
+    assert history.strays(np.concatenate([[unset] * 4, hours])) == 4
+    assert history.strays(np.concatenate([[unset] * 5, hours])) == 0  # more than one in a hundred
+    assert history.strays(np.concatenate([[unset], hours[:50]])) == 0  # too few to tell
+    late = np.concatenate([hours[:3], hours + np.timedelta64(10, "D")])
+    assert history.strays(late) == 0  # a pause that is shorter than what follows
