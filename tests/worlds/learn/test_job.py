@@ -238,7 +238,7 @@ def test_names_nobody_knows_are_declined_with_the_known_ones(
     facts: Store, shelf: SnapshotStore
 ) -> None:
     report = run(facts, shelf, domain(("psychic", 3), ("historical",)))
-    assert "historical, learned, seasonal, streaming" in reasons(report)["psychic"]
+    assert "historical, learned, learned_pymc, seasonal, streaming" in reasons(report)["psychic"]
     assert "is no count model" in reasons(report)["int"]
 
 
