@@ -26,7 +26,6 @@ RESERVED_FILES = 256
 MOST_FILES = 65_536
 LEAST_CONNECTIONS = 16
 
-WISH = re.compile(rb"pgrade", re.IGNORECASE)
 UPGRADE = re.compile(rb"(\r\n)upgrade:", re.IGNORECASE)
 MOST_HEAD = 65_536
 """Bytes of a request before its body."""
@@ -231,16 +230,17 @@ def most_connections(wanted: int) -> int:
     return min(wanted, most) if wanted else most
 
 
-def staying(one: Any, data: bytes) -> bytes:
+def staying(cycle: Any, scope: object, data: bytes) -> bytes:
     """Return a head without the wish for another protocol.
 
     There is none here, so the wish means nothing (RFC 9110, section 7.8); but httptools takes what
     follows such a head for the other protocol, and the body would be lost.
     """
-    cycle = one.cycle
-    if cycle is not None and cycle.scope is one.scope and cycle.more_body:
+    if cycle is not None and cycle.scope is scope and cycle.more_body:
         return data
     head, end, rest = data.partition(b"\r\n\r\n")
+    if b"upgrade:" not in head.lower():
+        return data
     return UPGRADE.sub(rb"\1x-asked:", head) + end + rest
 
 
@@ -275,7 +275,7 @@ def watched(patience: float, wanted: int, each: int = 0) -> type[Protocol]:
 
         def data_received(self, data: bytes) -> None:
             """Take in what came; the parser itself takes heads of any length."""
-            super().data_received(staying(self, data) if WISH.search(data) else data)
+            super().data_received(staying(self.cycle, self.scope, data))
             cycle = self.cycle
             begun = cycle is not None and cycle.scope is self.scope
             if begun and not cycle.more_body:
