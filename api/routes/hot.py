@@ -12,32 +12,25 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from api.errors import MediaTypeError
-from api.lane import Work
+from api.lane import Lane
 from api.routes.replies import JSON
-from api.security.gate import ADMITTED, Gate
-from api.security.needs import Need
+from api.security.gate import ADMITTED
 
 METHODS = "POST, OPTIONS"
 
 
-def hot_post(
-    path: str, name: str, limit: int, work: Work, gate: Gate, need: Need
-) -> ASGIRouteHandler:
-    """Return a handler that answers a JSON body with JSON.
+def hot_post(lane: Lane, name: str) -> ASGIRouteHandler:
+    """Return the ordinary way to what a lane leads to: it answers a JSON body with JSON.
 
     Parameters
     ----------
-    path, name
+    lane
+        The path, the work, and who is let in.
+    name
         Of the route.
-    limit
-        Largest body in bytes.
-    work
-        From the body to the reply.
-    gate, need
-        Who is let in, and what the key must allow.
     """
 
-    @asgi(path, name=name, copy_scope=False, opt={"gated": True})
+    @asgi(lane.path, name=name, copy_scope=False, opt={"gated": True})
     async def handler(scope: Scope, receive: Receive, send: Send) -> None:
         method = scope.get("method")
         if method == "OPTIONS":
@@ -46,9 +39,9 @@ def hot_post(
         if method != "POST":
             raise MethodNotAllowedException(headers={"allow": METHODS})
         if ADMITTED not in scope:
-            gate.admit(scope, need)
+            lane.gate.admit(scope, lane.need)
         _check_type(scope)
-        reply = await work(await _read(receive, limit))
+        reply = await lane.work(await _read(receive, lane.limit))
         await _send(send, 200, reply, (b"content-type", JSON.encode()))
 
     return handler

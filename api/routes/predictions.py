@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 
 def handlers(lane: Lane) -> list[ASGIRouteHandler]:
     """Return the handler for the domain's label."""
-    return [hot_post(lane.path, "predict", lane.limit, lane.work, lane.gate, lane.need)]
+    return [hot_post(lane, "predict")]
 
 
 def lane(service: Service) -> Lane:
