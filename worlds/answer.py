@@ -76,6 +76,7 @@ class Answer:
             "quantities": {name: self._quantity(name) for name in outcome.worlds[0].parts},
             "method": outcome.method,
             "error_bound": outcome.error,
+            "cost": outcome.cost,
             "models": [
                 {
                     "quantity": m.quantity,

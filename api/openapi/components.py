@@ -253,6 +253,7 @@ def _answers() -> Json:
         sentence=TEXT,
     )
     answer["properties"] |= {
+        "cost": {**ANY, "description": "Worlds listed, and quasi-random points that were used."},
         "details": {**ANY, "description": "What else belongs to an answer from facts."},
         "groups": {**ANY, "description": "Every label by itself, if asked for (by)."},
         "periods": {**ANY, "description": "Every period and the largest, if asked for (over)."},

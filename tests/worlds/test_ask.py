@@ -53,6 +53,7 @@ def test_an_answer_lists_every_world_and_what_it_depends_on(answerer: Answerer) 
     assert all(m["snapshot"] for m in answer["models"])
     assert 0 < answer["error_bound"] < 1e-4
     assert answer["method"] == "pgf inversion (COS)"
+    assert answer["cost"] == {"worlds": 4, "points": 0}
     assert [entry["level"] for entry in answer["safe"]] == [0.9, 0.95, 0.99]
     assert answer["safe"][1]["value"] == answer["intervals"][2]["high"]
     json.dumps(answer, allow_nan=False)
